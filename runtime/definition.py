@@ -1,0 +1,147 @@
+"""An agent as the runtime uses it: frozen values made from checked, complete data. Decides nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.context import CallContext
+from runtime.incoming import IncomingCall
+from runtime.phone import matches
+from runtime.template import Template, template
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of `answers`: every condition must hold. `caller` is any of its patterns, or all when empty."""
+
+    called: str
+    caller: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    line: int = 1
+    column: int = 1
+
+    @property
+    def conditions(self) -> int:
+        """How many conditions the rule has beside the called number."""
+        return bool(self.caller) + len(self.headers)
+
+    def unmet(self, call: IncomingCall) -> str | None:
+        """Return the condition that does not hold for a call whose called number fits, or None."""
+        if self.caller and not any(matches(pattern, call.caller) for pattern in self.caller):
+            return f"the caller is not {' or '.join(self.caller)}"
+        for name, pattern in self.headers:
+            value = call.headers.get(name)
+            if value is None:
+                return f"there is no header {name}"
+            if not matches(pattern, value):
+                return f"the header {name} is not {pattern}"
+        return None
+
+    def __str__(self) -> str:
+        parts = [f"called {self.called}"]
+        if self.caller:
+            parts.append(f"caller {' or '.join(self.caller)}")
+        parts += [f"header {name}: {value}" for name, value in self.headers]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The agent's first words."""
+
+    text: Template
+    interruptible: bool
+    wait_for_caller: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool as the model sees it, and the callable behind it.
+
+    `parameters` is a JSON Schema of an object. `invoke(context, arguments)` takes the model's arguments as JSON
+    text and returns a JSON-friendly value; it is None when tools were left alone (`check --no-tools`).
+    """
+
+    entrypoint: str
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    timeout_seconds: float
+    invoke: Callable[[CallContext, str], Any] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class AgentDefinition:
+    """One agent. `data` is the complete document, defaults filled, in the API's own words; never changed.
+
+    `digest` identifies the content of its file, and of the instructions file where it has one.
+    """
+
+    name: str
+    file: str
+    digest: str
+    data: Mapping[str, Any] = field(repr=False)
+    answers: tuple[Rule, ...]
+    instructions: Template
+    greeting: Greeting | None
+    tools: tuple[ToolDefinition, ...]
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The author's names and values for templates."""
+        return dict(self.data["variables"])
+
+    def names(self, call: IncomingCall) -> dict[str, Any]:
+        """Return what the templates of this agent see in a call."""
+        return names(self.data, call)
+
+
+def names(data: Mapping[str, Any], call: IncomingCall) -> dict[str, Any]:
+    """Return what templates see: the variables, `call` and `agent`."""
+    return {**data.get("variables", {}), "call": call, "agent": {"name": data.get("name", "")}}
+
+
+def construct(
+    data: Mapping[str, Any],
+    *,
+    file: str,
+    digest: str,
+    instructions: str,
+    places: Callable[[tuple[str | int, ...]], tuple[int, int]],
+    tools: tuple[ToolDefinition, ...],
+) -> AgentDefinition:
+    """Make a definition from checked and complete data."""
+    greeting = data["greeting"]
+    if isinstance(greeting, str):
+        greeting = {"text": greeting, "interruptible": True, "wait_for_caller": False}
+    return AgentDefinition(
+        name=data["name"],
+        file=file,
+        digest=digest,
+        data=data,
+        answers=tuple(
+            rule
+            for index, written in enumerate(data["answers"])
+            for rule in _rules(written, *places(("answers", index)))
+        ),
+        instructions=template(instructions),
+        greeting=None
+        if greeting is None
+        else Greeting(template(greeting["text"]), greeting["interruptible"], greeting["wait_for_caller"]),
+        tools=tools,
+    )
+
+
+def _rules(written: str | Mapping[str, Any], line: int, column: int) -> list[Rule]:
+    """Return one rule for each called number that a written rule names."""
+    if isinstance(written, str):
+        return [Rule(written, line=line, column=column)]
+    callers = tuple(dict.fromkeys(_as_list(written.get("caller", ()))))
+    headers = tuple(sorted((name.lower(), value) for name, value in written.get("headers", {}).items()))
+    every_caller = () if "*" in callers else callers
+    called = dict.fromkeys(_as_list(written.get("called", "*")))
+    return [Rule(number, every_caller, headers, line, column) for number in called]
+
+
+def _as_list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,387 @@
+"""YAML text to JSON-model data with the position of every value. The one owner of PyYAML.
+
+YAML is read as YAML 1.2's core schema, as editors read it: `no` is a word, `17:30` is a word, `012` is twelve,
+dates are words, a repeated key is a problem and not a silent loss. Knows nothing about agents.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import yaml
+
+from runtime.errors import Problem
+
+Path = tuple[str | int, ...]
+
+MAX_BYTES = 1_000_000  # a hundred times the longest agent file that we have seen
+MAX_VALUES = 20_000  # an alias repeats what it names; a bomb of ten lines would fill the memory
+MAX_DEPTH = 60
+
+
+class Place(NamedTuple):
+    """Where a value stands: line and column from 1, the scalar as it was typed (`""` for collections), and the
+    line where it ends."""
+
+    line: int
+    column: int
+    typed: str = ""
+    last_line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file's data with positions. `places` holds each value's place, `keys` each key's, by path."""
+
+    file: str
+    data: Any
+    places: Mapping[Path, Place] = field(repr=False)
+    keys: Mapping[Path, Place] = field(repr=False)
+    text: str = field(default="", repr=False)
+
+    def place(self, path: Path, *, key: bool = False) -> Place:
+        """Return where `path` stands, or its nearest parent that was written."""
+        if key and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(1, 1))
+
+    def problem(self, path: Path, message: str, cure: str = "", *, key: bool = False, **more: Any) -> Problem:
+        """Return a problem at `path`, or at its key."""
+        place = self.place(path, key=key)
+        return Problem(self.file, place.line, place.column, dotted(path), message, cure, **more)
+
+    def problem_in(self, path: Path, line: int, message: str, cure: str = "", *, near: str = "") -> Problem:
+        """Return a problem at a line (from 1) inside the text value at `path`.
+
+        A block scalar's first line of text is the one below its `|`. Other texts are folded, and their lines are
+        not the file's: there the first place where `near` is written counts.
+        """
+        place = self.place(path)
+        lines = self.text.splitlines()
+        if lines[place.line - 1 :] and lines[place.line - 1][place.column - 1 :].startswith("|"):
+            at = min(place.line + line, len(lines))
+            return Problem(self.file, at, column_of(near, lines[at - 1]), dotted(path), message, cure)
+        for at in range(place.line, min(place.last_line, len(lines)) + 1):
+            start = place.column - 1 if at == place.line else 0
+            if near and near in lines[at - 1][start:]:
+                return Problem(self.file, at, lines[at - 1].index(near, start) + 1, dotted(path), message, cure)
+        return Problem(self.file, place.line, place.column, dotted(path), message, cure)
+
+
+def column_of(near: str, line: str) -> int:
+    """Return the column (from 1) where `near` is written in a line, or where the line's text begins."""
+    found = line.find(near) if near else -1
+    return 1 + (found if found >= 0 else len(line) - len(line.lstrip()))
+
+
+def dotted(path: Path) -> str:
+    """Return a path as an author says it: `tools[1].entrypoint`; the first element of a list is 1."""
+    text = ""
+    for part in path:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def read(raw: bytes, file: str) -> tuple[Document | None, list[Problem]]:
+    """Read one file's bytes: the document, or None and why not. Never raises, whatever the bytes are."""
+    try:
+        text = _decode(raw)
+        node = _compose(text)
+        builder = _Builder(file)
+        data = builder.build(node, ())
+    except _Unreadable as unreadable:
+        return None, [Problem(file, unreadable.line, unreadable.column, "", unreadable.message, unreadable.cure)]
+    if builder.problems:
+        return None, builder.problems
+    return Document(file, data, builder.places, builder.keys, text), []
+
+
+@dataclass
+class _Unreadable(Exception):
+    message: str
+    cure: str = ""
+    line: int = 1
+    column: int = 1
+
+
+def _decode(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise _Unreadable(f"the file has {len(raw):,} bytes", f"An agent file may have {MAX_BYTES:,}.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before) - (before.rfind(b"\n") + 1) + 1
+        cure = "Save the file as UTF-8 in your editor."
+        raise _Unreadable("the file is not UTF-8 text", cure, line, column) from None
+
+
+_CORE = (  # YAML 1.2, section 10.3.2: what a plain scalar means
+    ("null", re.compile(r"(?:~|null|Null|NULL|)\Z")),
+    ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")),
+    ("int", re.compile(r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")),
+    (
+        "float",
+        re.compile(
+            r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+        ),
+    ),
+)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is seven times faster
+
+
+class _Node(NamedTuple):
+    """One value of the text: `kind` is scalar, seq or map; `value` text, nodes, or pairs of nodes."""
+
+    kind: str
+    value: Any
+    line: int
+    column: int
+    tag: str | None = None
+    plain: bool = False
+    last_line: int = 0
+
+
+def _compose(text: str) -> _Node:
+    """Parse one document. From events, since the parser's own composer overflows its stack when nested deeply."""
+    loader = _Loader(text)
+    try:
+        loader.get_event()  # the stream's start
+        if loader.check_event(yaml.StreamEndEvent):
+            raise _Unreadable("the file is empty", "Begin with 'name: ' and the agent's name.")
+        loader.get_event()  # the document's start
+        node = _node(loader, {}, 0)
+        loader.get_event()  # the document's end
+        if not loader.check_event(yaml.StreamEndEvent):
+            mark: Any = loader.get_event().start_mark
+            cure = "One file holds one agent: move it to a file of its own."
+            raise _Unreadable("a second document begins here", cure, mark.line + 1, mark.column + 1)
+    except yaml.MarkedYAMLError as error:
+        raise _unreadable_yaml(error, text) from None
+    except yaml.YAMLError as error:
+        position = getattr(error, "position", 0)
+        before = text[: position if isinstance(position, int) else 0]
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        message = "a character that a text file cannot have stands here"
+        raise _Unreadable(message, "Delete it and type the line again.", line, column) from None
+    finally:
+        loader.dispose()
+    if node.kind == "scalar" and node.plain and not node.value:
+        raise _Unreadable("the file is empty", "Begin with 'name: ' and the agent's name.")
+    return node
+
+
+def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
+    event = loader.get_event()
+    line, column, last_line = event.start_mark.line + 1, event.start_mark.column + 1, event.end_mark.line + 1
+    if depth > MAX_DEPTH:
+        raise _Unreadable("the file is nested too deeply", "An agent file needs five levels.", line, column)
+    if isinstance(event, yaml.AliasEvent):
+        if event.anchor not in anchors:
+            cure = "Text that begins with * needs quotes."
+            raise _Unreadable(f"*{event.anchor} names an anchor that does not exist", cure, line, column)
+        target = anchors[event.anchor]
+        if target is None:
+            raise _Unreadable(f"*{event.anchor} holds itself", "Write the values out.", line, column)
+        return target._replace(line=line, column=column)
+    if event.anchor is not None:
+        anchors[event.anchor] = None
+    value: Any
+    if isinstance(event, yaml.ScalarEvent):
+        plain = event.implicit[0] and not event.style
+        node = _Node("scalar", event.value, line, column, event.tag, plain, last_line)
+    elif isinstance(event, yaml.SequenceStartEvent):
+        value = []
+        while not loader.check_event(yaml.SequenceEndEvent):
+            value.append(_node(loader, anchors, depth + 1))
+        loader.get_event()
+        node = _Node("seq", value, line, column, event.tag)
+    else:
+        value = []
+        while not loader.check_event(yaml.MappingEndEvent):
+            key = _node(loader, anchors, depth + 1)
+            value.append((key, _node(loader, anchors, depth + 1)))
+        loader.get_event()
+        node = _Node("map", value, line, column, event.tag)
+    if event.anchor is not None:
+        anchors[event.anchor] = node
+    return node
+
+
+class _Saying(NamedTuple):
+    """What the parser says, and what an author should hear. `at_opening`: the mistake is where it began."""
+
+    said: str
+    message: str
+    cure: str
+    at_opening: bool = False
+
+
+_TAB = _Saying("tab", "a tab stands where YAML wants spaces", "Replace the tab with spaces.")
+_ESCAPE = _Saying("escape", "a backslash in double quotes starts an escape", "Use single quotes, or write \\\\.")
+_BRACES = _Saying("", "text that begins with {{ needs quotes", 'Write "{{ … }} …", with quotes around the whole text.')
+_BEHIND_QUOTE = _Saying(
+    "", "more text stands behind a closing quote", 'Put the whole text in double quotes; write \\" for one inside.'
+)
+_NO_SPACE = _Saying("", "a colon needs a space behind it", "Write 'field: value'.")
+_SAYINGS = (
+    _Saying(
+        "flow", "a bracket is opened here and never closed", "Close it, or write one value a line with '- '.", True
+    ),
+    _Saying("quoted scalar", "a quote is opened here and never closed", "Close it at the end of the text.", True),
+    _Saying(
+        "mapping values are not allowed",
+        "a colon stands where YAML expects none",
+        "Put text that contains ': ' in quotes, or check the indentation.",
+    ),
+    _Saying("alias", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
+    _Saying("anchor", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
+    _Saying(
+        "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
+    ),
+    _Saying("expected ':'", "a line has no colon after its field's name", "Write 'field: value'.", True),
+    _Saying("YAML document", "the line that begins with % asks for another YAML", "Remove it."),
+    _Saying("directive", "the line that begins with % is not understood", "Remove it."),
+    _Saying("block", "the indentation does not fit the lines above", "Indent fields of one level alike."),
+    _Saying("expected", "the indentation does not fit the lines above", "Indent fields of one level alike."),
+    _Saying("", "this is not YAML", "Check quotes and indentation."),
+)
+_OPENS_WITH_BRACES = re.compile(r"\s*(?:- +)*(?:[^\s:]+: +)?\{\{")
+_COLON_WITHOUT_SPACE = re.compile(r"\s*(?:- +)*[A-Za-z_]+:(?=[^\s/])")
+
+
+def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
+    """Turn the parser's words into the author's, at the line where the author must type."""
+    said = f"{error.context or ''} {error.problem or ''}"
+    mark, opening = error.problem_mark or error.context_mark, error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = ["", *text.splitlines(), ""]
+    here, before = lines[min(line, len(lines) - 1)], lines[line - 1]
+    if "tab" in said or "\\t" in said or "\t" in here[: column + 1]:
+        saying = _TAB
+    elif "escape" in said:
+        saying = _ESCAPE
+    elif opened := _OPENS_WITH_BRACES.match(here):
+        saying, column = _BRACES, opened.end() - 1
+    elif "block" in said and here[: column - 1].rstrip().endswith(("'", '"')):
+        saying = _BEHIND_QUOTE
+    elif "mapping values" in said and (glued := _COLON_WITHOUT_SPACE.match(before)):
+        saying, line, column = _NO_SPACE, line - 1, glued.end()
+    else:
+        saying = next(saying for saying in _SAYINGS if saying.said in said)
+        if saying.at_opening and opening is not None:
+            line, column = opening.line + 1, opening.column + 1
+    return _Unreadable(saying.message, saying.cure, line, column)
+
+
+_TAG_CURE = "Remove it, or put text that begins with ! in quotes."
+
+
+class _Builder:
+    """Walks the parser's nodes once, making data and positions, and collecting problems."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.places: dict[Path, Place] = {}
+        self.keys: dict[Path, Place] = {}
+        self.problems: list[Problem] = []
+        self._values = 0
+
+    def build(self, node: _Node, path: Path) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES or len(path) > MAX_DEPTH:
+            message = "the file holds too many values through its aliases"
+            raise _Unreadable(message, "Write the values out.", node.line, node.column)
+        typed = node.value if node.plain else ""
+        self.places[path] = Place(node.line, node.column, typed, node.last_line)
+        if node.kind == "scalar":
+            return self._scalar(node, path)
+        if node.tag not in (None, f"tag:yaml.org,2002:{node.kind}"):
+            self._problem(node, path, f"the tag {_tag_of(node)} is not understood", _TAG_CURE)
+        if node.kind == "seq":
+            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        return {key: self.build(value, (*path, key)) for key, value in self._entries(node, path)}
+
+    def _entries(self, node: _Node, path: Path) -> Iterator[tuple[str, _Node]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if key_node.kind == "map" and (key_node.line, key_node.column) == (node.line, node.column + 1):
+                self._problem(node, path, _BRACES.message, _BRACES.cure)
+                continue
+            if key_node.kind != "scalar":
+                self._problem(key_node, path, "a field's name is a list or a mapping", "Field names are words.")
+                continue
+            key = key_node.value
+            if key == "<<" and key_node.plain:
+                cure = "Write the fields out; editors and Switchboard read YAML 1.2, which has no merge keys."
+                self._problem(key_node, path, "'<<' is not understood", cure)
+                continue
+            if key in seen:
+                message = f"'{key}' is written twice, first in line {seen[key]}"
+                self._problem(key_node, (*path, key), message, "Keep one of the two.")
+                continue
+            seen[key] = key_node.line
+            self.keys[(*path, key)] = Place(key_node.line, key_node.column)
+            yield key, value_node
+
+    def _scalar(self, node: _Node, path: Path) -> Any:
+        value: str = node.value
+        if node.plain and node.tag is None:
+            kind = next((kind for kind, pattern in _CORE if pattern.match(value)), "str")
+        else:
+            kind = (node.tag or "str").removeprefix("tag:yaml.org,2002:")
+        if kind == "str":
+            return value
+        pattern = dict(_CORE).get(kind)
+        if pattern is None or not pattern.match(value):
+            self._problem(node, path, f"the tag {_tag_of(node)} is not understood here", _TAG_CURE)
+            return None
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return value.lower() == "true"
+        try:
+            number = _number(value) if kind == "int" else float(value)
+        except ValueError:
+            number = math.inf  # .inf, .nan, or more digits than Python converts
+        if math.isfinite(number):
+            return number
+        self._problem(node, path, f"{value[:40]} is not a number that can be used", "Write a plain number.")
+        return None
+
+    def _problem(self, node: _Node, path: Path, message: str, cure: str) -> None:
+        self.problems.append(Problem(self.file, node.line, node.column, dotted(path), message, cure))
+
+
+def _number(typed: str) -> int:
+    return int(typed, 0) if typed[:2] in ("0o", "0x") else int(typed)
+
+
+def _tag_of(node: _Node) -> str:
+    return (node.tag or "").replace("tag:yaml.org,2002:", "!!")
+
+
+def write(data: Any) -> str:
+    """Return data as YAML text that `read` understands again as the same data."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer that quotes what YAML 1.2 *or* 1.1 would misread, and writes long text as blocks."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    misread = any(pattern.match(text) for _, pattern in _CORE)
+    style = "|" if "\n" in text and not text.startswith((" ", "\n")) else '"' if misread else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

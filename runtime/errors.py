@@ -1,0 +1,171 @@
+"""The words for what goes wrong: problems as values, and the exceptions by whose fault they are.
+
+    SwitchboardError
+    ├── CatalogError         the catalog has problems; it carries them (the author's)
+    ├── SettingsError        the environment or a command's words are wrong (the operator's)
+    ├── EntrypointError      an entrypoint names nothing that can be a tool (the engineer's)
+    ├── ToolError            a tool cannot be called so; its words are fit for the model (the model's)
+    ├── TemplateError        a template could not be rendered for a call (the author's)
+    ├── WebhookError         a request to the webhook is not what the service sends (the sender's)
+    ├── CallControlError     the Calls API refused or could not be reached (the service's)
+    ├── SidebandError        the sideband socket could not be opened (the service's)
+    └── UnexpectedEvent      an event that the call's table does not know (ours)
+
+Nothing here reads, waits or logs.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing wrong in a document. Lines and columns count from 1; `field` is the author's own path."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    message: str
+    cure: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    @property
+    def text(self) -> str:
+        """What is wrong and what to do, without the place: `turn_detection: is not … Write …`."""
+        subject = f"{self.field}: " if self.field else ""
+        warning = "warning: " if self.severity == "warning" else ""
+        cure = f" {self.cure}" if self.cure else ""
+        return f"{warning}{subject}{self.message}.{cure}"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems that keep a catalog from being served; warnings do not."""
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `"Did you mean 'voice'?"` for the nearest known word, or the only one that begins so, or `""`."""
+    candidates = list(known)
+    lowered = {candidate.lower(): candidate for candidate in candidates}
+    near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    if not near and len(word) > 2:
+        longer = [candidate for candidate in lowered if candidate.startswith(word.lower())]
+        near = longer if len(longer) == 1 else []
+    return f"Did you mean '{lowered[near[0]]}'?" if near else ""
+
+
+def listing(words: Sequence[str], joiner: str = "or") -> str:
+    """Return `"a, b or c"`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
+
+
+class SwitchboardError(Exception):
+    """The root of everything that Switchboard raises on purpose."""
+
+
+@dataclass
+class CatalogError(SwitchboardError):
+    """A catalog that cannot be served. `problems` is sorted by file and line."""
+
+    problems: list[Problem]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+@dataclass
+class SettingsError(SwitchboardError):
+    """The environment or a command's words are wrong. `name` is the variable or option, `cure` what to do."""
+
+    name: str
+    message: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.message}." + (f" {self.cure}" if self.cure else "")
+
+
+@dataclass
+class EntrypointError(SwitchboardError):
+    """An entrypoint that names no usable callable: what is wrong and what to do."""
+
+    message: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.cure}".strip()
+
+
+class ToolError(SwitchboardError):
+    """A tool that cannot be called with these arguments. Its words go to the model."""
+
+
+@dataclass
+class TemplateError(SwitchboardError):
+    """A template that failed. `line` counts from 1 inside the template's own text; `near` is written there."""
+
+    message: str
+    line: int = 1
+    cure: str = ""
+    near: str = ""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass
+class WebhookError(SwitchboardError):
+    """A webhook request to be answered with `status` and `code`; never tells the sender a secret."""
+
+    code: str
+    message: str
+    status: int = 400
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass
+class CallControlError(SwitchboardError):
+    """The Calls API said no, or nothing. `status` is None when no answer came.
+
+    `code` and `param` are the service's own (protocol: `call_id_not_found`, `session.voice`); `sent` tells that
+    the request may have reached the service although no answer came back.
+    """
+
+    message: str
+    status: int | None = None
+    code: str | None = None
+    param: str | None = None
+    sent: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.status or 'no answer'} {self.code or ''} {self.message}".replace("  ", " ")
+
+
+@dataclass
+class SidebandError(SwitchboardError):
+    """The sideband socket could not be opened. `status` 404 means that the service knows no such call."""
+
+    message: str
+    status: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.status or 'no answer'} {self.message}"
+
+
+@dataclass
+class UnexpectedEvent(SwitchboardError):
+    """An event that the call's table has no row for in this state: a bug of ours; nothing was changed."""
+
+    state: str
+    event: str
+
+    def __str__(self) -> str:
+        return f"a call that is {self.state} knows no {self.event}"

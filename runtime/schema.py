@@ -1,0 +1,321 @@
+"""Load a JSON Schema, check a document against it, fill in its defaults. The one owner of jsonschema.
+
+Knows nothing about agents: names, limits, defaults and words all come out of the schema file. Beside the standard
+keywords it reads our own: `x-means` (what a pattern stands for), `x-problem` and `x-cure` (the sentence for a
+field that may not be here), `x-shorthand` (words that stand for objects) and `x-shutdown` (values with an end).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, reduce
+from importlib import resources
+from operator import getitem
+from pathlib import Path as FilePath
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError
+from jsonschema.validators import extend
+
+from runtime.document import Document, Path
+from runtime.errors import Problem, did_you_mean, listing
+
+_KINDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a mapping of fields",
+    "null": "null",
+}
+
+
+class Schema:
+    """One schema, ready to check and to fill. Immutable, safe to share between threads."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw: Mapping[str, Any] = _inlined(raw, raw)
+        self._validator = _Validator(self.raw)
+        self._conditions: dict[int, Any] = {}
+        self._defaults: dict[int, Any] = {}
+
+    def check(self, document: Document) -> list[Problem]:
+        """Return every problem of the document, sorted by place. Changes nothing."""
+        found = list(self._validator.iter_errors(document.data))
+        mistyped = {tuple(error.absolute_path) for error in found if error.validator == "type"}
+        return sorted(
+            {
+                problem
+                for error in found
+                if error.validator == "type" or tuple(error.absolute_path) not in mistyped
+                for problem in _problems(error, document, self.raw)
+            }
+        )
+
+    def fill(self, data: Any) -> Any:
+        """Return a new value with defaults and shorthands filled in. Idempotent; `data` stays as it is.
+
+        Only for data without errors: elsewhere the defaults of a variant could not be chosen.
+        """
+        return self._fill(self.raw, _copy(data))
+
+    def _fill(self, node: Any, value: Any) -> Any:
+        if isinstance(value, str):
+            shorthand = node.get("x-shorthand", {}) if isinstance(node, dict) else {}
+            return _copy(shorthand.get(value, value))
+        if isinstance(value, dict):
+            for part in self._parts(node, value):
+                self._fill_fields(part, value)
+        elif isinstance(value, list):
+            for part in self._parts(node, value):
+                if "items" in part:
+                    value[:] = [self._fill(part["items"], item) for item in value]
+        return value
+
+    def _fill_fields(self, part: Mapping[str, Any], value: dict[str, Any]) -> None:
+        for name, child in part.get("properties", {}).items():
+            if name in value:
+                value[name] = self._fill(child, value[name])
+            elif isinstance(child, dict) and "default" in child:
+                value[name] = _copy(self._default(child))
+
+    def _default(self, node: dict[str, Any]) -> Any:
+        """Return a node's default, itself filled. It is the same for every document, so it is made once."""
+        if id(node) not in self._defaults:
+            self._defaults[id(node)] = self._fill(node, _copy(node["default"]))
+        return self._defaults[id(node)]
+
+    def _parts(self, node: Any, value: Any) -> Iterator[dict[str, Any]]:
+        """Yield the subschemas that hold for `value` at one place: the node, its allOf, its chosen branch."""
+        if not isinstance(node, dict):
+            return
+        yield node
+        for part in node.get("allOf", ()):
+            yield from self._parts(part, value)
+        if "if" in node:
+            branch = "then" if self._holds(node["if"], value) else "else"
+            if branch in node:
+                yield from self._parts(node[branch], value)
+
+    def _holds(self, condition: Mapping[str, Any], value: Any) -> bool:
+        validator = self._conditions.get(id(condition))
+        if validator is None:
+            validator = self._conditions.setdefault(id(condition), _Validator(condition))
+        return bool(validator.is_valid(value))
+
+
+def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
+    """Return a schema with each `$ref` replaced by what it names, so that nobody has to look it up again."""
+    if isinstance(node, list):
+        return [_inlined(part, root) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target: Any = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), root)
+        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+    return {key: _inlined(value, root) for key, value in node.items() if key != "$defs"}
+
+
+def _copy(data: Any) -> Any:
+    """Return a deep copy of JSON data; `copy.deepcopy` asks ten times as many questions."""
+    if isinstance(data, dict):
+        return {key: _copy(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_copy(item) for item in data]
+    return data
+
+
+def _shutdown(_: Any, ends: Mapping[str, Any], value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and value in ends:
+        yield ValidationError("has an announced end")
+
+
+_Validator: Any = extend(Draft202012Validator, {"x-shutdown": _shutdown})  # type: ignore[no-untyped-call]
+
+
+@cache
+def load(name: str) -> Schema:
+    """Return the schema `schemas/<name>.schema.json`, read once.
+
+    In a checkout it stands beside the package, in an installed wheel inside it.
+    """
+    file = f"{name}.schema.json"
+    beside = FilePath(__file__).parents[1] / "schemas" / file
+    source = beside if beside.is_file() else resources.files("runtime") / "schemas" / file
+    return Schema(json.loads(source.read_text("utf-8")))
+
+
+def _problems(error: ValidationError, document: Document, root: Mapping[str, Any]) -> Iterator[Problem]:
+    """Turn one of jsonschema's errors into problems in the author's words."""
+    path: Path = tuple(error.absolute_path)
+    of_name = "propertyNames" in error.schema_path  # then the value is a field's name
+    if of_name:
+        path = (*path, str(error.instance))
+    limit: Any = error.validator_value
+    value: Any = error.instance
+    schema: Any = error.schema if isinstance(error.schema, dict) else {}
+    cure = schema.get("x-cure", "")
+    match error.validator:
+        case "additionalProperties" if limit is False:
+            known = [key for key, child in schema.get("properties", {}).items() if child is True or "not" not in child]
+            for name in sorted(set(value) - set(schema.get("properties", {}))):
+                advice = did_you_mean(name, known) or f"Known here: {listing(sorted(known), 'and')}."
+                yield document.problem((*path, name), "is not a field here", advice, key=True)
+        case "required":
+            missing = error.message.removesuffix(" is a required property").strip("'")
+            if _is_misspelt(missing, value, schema.get("properties") or root["properties"]):
+                return
+            inner = _property(schema, missing) or _property(root, missing)
+            advice = inner.get("x-cure") or cure or _example(missing, inner)
+            yield document.problem(path, f"'{missing}' is missing", advice, key=True)
+        case "type":
+            yield _wrong_type(document, path, value, limit, schema)
+        case "enum":
+            words = [word for word in limit if isinstance(word, str)]
+            advice = did_you_mean(value, words) if isinstance(value, str) else ""
+            choices = ", ".join(_shown(word) for word in limit)
+            message = f"{_shown(value)} is not {'' if len(limit) == 1 else 'one of '}{choices}"
+            pick = f"Write {limit[0]}." if len(limit) == 1 else "Write one of these."
+            yield document.problem(path, message, advice or cure or pick)
+        case "const":
+            yield document.problem(path, f"{_shown(value)} is not {_shown(limit)}", cure)
+        case "pattern":
+            meant = schema.get("x-means", "of the expected form")
+            message = f"{_shown(value)} is not {meant}" if value else "is empty"
+            example = _example(_last_name(path), schema)
+            yield document.problem(path, message, _repaired(value, limit) or cure or example, key=of_name)
+        case "minimum" | "exclusiveMinimum":
+            least = f"at least {limit}" if error.validator == "minimum" else f"more than {limit}"
+            yield document.problem(path, f"{_shown(value)} is too small", f"Write {least}.")
+        case "maximum":
+            yield document.problem(path, f"{_shown(value)} is too large", f"Write at most {limit}.")
+        case "minLength" | "minItems" | "minProperties":
+            yield document.problem(path, "is empty", cure or "Write something, or remove the field.")
+        case "maxLength":
+            yield document.problem(path, f"has {len(value)} characters", f"Write at most {limit}.")
+        case "x-shutdown":
+            end = limit[value]
+            message = f"'{value}' shuts down on {end['date']}"
+            yield document.problem(path, message, f"Use '{end['use']}'.", severity="warning")
+        case "not":
+            yield document.problem(path, schema.get("x-problem", "cannot stand here"), cure, key=True)
+        case _:
+            yield document.problem(path, error.message, cure)
+
+
+def _property(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = schema.get("properties", {}).get(name, {})
+    return found if isinstance(found, dict) else {}
+
+
+def _is_misspelt(missing: str, written: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Tell whether a missing field is there under a name that we already suggest to correct."""
+    wanted = f"Did you mean '{missing}'?"
+    return any(did_you_mean(name, known) == wanted for name in written if name not in known)
+
+
+def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema: Mapping[str, Any]) -> Problem:
+    kinds = [wanted] if isinstance(wanted, str) else list(wanted)
+    typed = document.place(path).typed
+    wants = f"not {listing([_KINDS[kind] for kind in kinds])}"
+    message = f"{_shown(value, typed)} is {wants}"
+    if not path:
+        message = f"the file is {'a list' if isinstance(value, list) else 'one text'} and {wants}"
+    if value is None:
+        message = "null cannot stand here" if typed else "has no value"
+    return document.problem(path, message, _type_cure(path, value, typed, kinds, schema))
+
+
+def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Mapping[str, Any]) -> str:
+    """Return what to type instead of a value that is of another kind than the field."""
+    cure = str(schema.get("x-cure", ""))
+    closed = "enum" in schema or "enum" in schema.get("then", {})  # quotes alone would not help there
+    word = value.lower() if isinstance(value, str) else ""
+    example = _example(_last_name(path), schema)
+    if value is None:
+        return cure or (example if closed else "Write a value, or remove the field.")
+    if "null" in kinds and (value is False or word in _NOTHING):
+        return "Write null."
+    if "string" in kinds and isinstance(value, bool | int | float) and not closed:
+        pattern = schema.get("pattern") or schema.get("then", {}).get("pattern", "")
+        repaired = "" if typed.startswith("+") or not pattern else _repaired(typed, pattern)
+        lost = ", or its plus is lost" if typed.startswith("+") else ""
+        return repaired or f'Put it in quotes{lost}: "{typed}".'
+    if "boolean" in kinds and word in _SPOKEN:
+        return f"Write {_SPOKEN[word]}."
+    if "number" in kinds or "integer" in kinds:
+        if _is_number(word):
+            return f"Write it without quotes: {word}."
+        if _is_number(word.replace(",", ".")):
+            return f"Write it with a point: {word.replace(',', '.')}."
+    if "array" in kinds and not isinstance(value, list):
+        return cure or "Begin each entry on its own line with '- '."
+    return cure or example or f"Write {listing([_KINDS[kind] for kind in kinds])}."
+
+
+_NOTHING = ("none", "off", "no", "false", "nothing", "nil")
+_SPOKEN = {
+    "yes": "true",
+    "on": "true",
+    "y": "true",
+    "true": "true",
+    "no": "false",
+    "off": "false",
+    "n": "false",
+    "false": "false",
+}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: Any, typed: str = "") -> str:
+    if value is None:
+        return typed or "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        text = value if len(value) <= 60 else value[:57] + "…"
+        return f"'{text}'"
+    return typed or json.dumps(value)
+
+
+def _last_name(path: Path) -> str:
+    return path[-1] if path and isinstance(path[-1], str) else ""
+
+
+def _example(name: str, schema: Mapping[str, Any]) -> str:
+    examples = schema.get("examples")
+    if not examples:
+        return ""
+    shown = examples[0] if isinstance(examples[0], str) else json.dumps(examples[0], ensure_ascii=False)
+    return f"For example: {name}: {shown}" if name else f"For example: {shown}"
+
+
+def _repaired(value: Any, pattern: str) -> str:
+    """Suggest the value without its spaces, with hyphens or in lower case, with a plus, if that is all it lacks."""
+    if not isinstance(value, str):
+        return ""
+    bare = re.sub(r"[\s().\-/“”„‘’\"']", "", value)
+    trimmed = value.strip()
+    candidates = [bare] if re.fullmatch(r"\+?[0-9]+\*?", bare) else []
+    if re.fullmatch(r"[1-9][0-9]{10,14}", bare):  # with fewer digits it may lack the country code as well
+        candidates.append(f"+{bare}")
+    if bare.startswith("00"):
+        candidates.append(f"+{bare[2:]}")
+    hyphened = re.sub(r"[\s_]+", "-", trimmed)
+    candidates += [trimmed, trimmed.lower(), hyphened, hyphened.lower(), re.sub(r"[\s-]+", "_", trimmed)]
+    module = re.sub(r"\.py(?=:|$)", "", trimmed.removesuffix("()")).replace("/", ".")
+    candidates += [module, ":".join(module.rsplit(".", 1))]
+    for candidate in candidates:
+        if candidate != value and re.search(pattern, candidate):
+            return f'Write "{candidate}".'
+    return ""

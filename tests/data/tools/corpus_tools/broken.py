@@ -1,0 +1,4 @@
+"""Is not Python."""
+
+def greet(name: str -> str:
+    return name

@@ -1,0 +1,23 @@
+"""Tools that are as they should be, and names beside them that are no tools."""
+
+from runtime import CallContext
+
+OPENING_HOURS = "nine to five"
+
+
+class Booking:
+    """A table, taken."""
+
+
+def greet(name: str) -> str:
+    """Greets somebody.
+
+    Args:
+        name: Who is greeted.
+    """
+    return f"Hello, {name}."
+
+
+async def remember(context: CallContext, what: str, times: int = 1) -> dict[str, str]:
+    """Keeps a sentence for later."""
+    return {context.call_id: what * times}

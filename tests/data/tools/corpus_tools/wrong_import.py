@@ -1,0 +1,3 @@
+"""Imports a name that is not there."""
+
+from corpus_tools.good import gret  # noqa: F401

@@ -1,0 +1,50 @@
+"""What tests build with: agents from a few lines of YAML, calls, and coroutines run to their end."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from runtime.catalog import Catalog, Source, ToolReader, build
+from runtime.definition import AgentDefinition
+from runtime.incoming import Headers, IncomingCall
+from runtime.routing import Match, route
+
+T = TypeVar("T")
+
+MINIMAL = 'name: desk\nanswers: ["+15550100001"]\ninstructions: Be brief.\n'
+
+
+def run(work: Coroutine[Any, Any, T], seconds: float = 20) -> T:
+    """Run a coroutine; one that hangs fails the test instead of the suite."""
+    return asyncio.run(asyncio.wait_for(work, seconds))
+
+
+def source(text: str, file: str = "agents/desk.yaml", beside: dict[str, bytes] | None = None) -> Source:
+    def sibling(path: str) -> bytes:
+        try:
+            return (beside or {})[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    return Source(file, text.encode(), sibling)
+
+
+def catalog(*texts: str, read_tool: ToolReader | None = None) -> Catalog:
+    return build([source(text, f"agents/{n}.yaml") for n, text in enumerate(texts, 1)], read_tool, "rev1")
+
+
+def agent(more: str = "", read_tool: ToolReader | None = None) -> AgentDefinition:
+    return next(iter(catalog(MINIMAL + more, read_tool=read_tool).agents.values()))
+
+
+def incoming(
+    called: str = "+15550100001", caller: str = "+15557654321", headers: dict[str, str] | None = None
+) -> IncomingCall:
+    at = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
+    return IncomingCall("rtc_1", called, caller, Headers((headers or {}).items()), at)
+
+
+def match(definition: AgentDefinition) -> Match:
+    found = route(Catalog({definition.name: definition}, "rev1"), incoming())
+    return found if isinstance(found, Match) else Match(definition, definition.answers[0], "rev1")

@@ -1,0 +1,217 @@
+"""What has happened to a call, in the past tense. Values only; times come beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.incoming import IncomingCall
+from runtime.routing import Match
+from runtime.session import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """A call came in, an agent takes it, and its settings are ready."""
+
+    call: IncomingCall
+    match: Match
+    settings: SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CallTurnedAway:
+    """A call came in that is not taken. `status` is the SIP code to reject it with; None: leave it alone."""
+
+    call: IncomingCall
+    outcome: str
+    status: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The accept was answered with a 2xx. `dropped` names a parameter that the service refused."""
+
+    dropped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptFailed:
+    """The accept was not taken. `gone`: there is no such call any more, or somebody else decided on it."""
+
+    reason: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The sideband socket is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachFailed:
+    """The sideband socket could not be opened. `gone`: the service knows no such call."""
+
+    reason: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SidebandClosed:
+    """The sideband socket closed; 1006 is no close frame, the usual end when a caller hangs up."""
+
+    code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """Our hang-up or rejection was carried out, or found nothing left to end."""
+
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that the call started has run out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainEnded:
+    """The time to finish calls is over: say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something of ours broke while it served this call."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfirmed:
+    """`session.updated`: the whole session as it stands at the service."""
+
+    session: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRefused:
+    """An `error` event. `event_id` names the event of ours that it answers, when the service says so."""
+
+    code: str
+    message: str
+    parameter: str | None = None
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpoke:
+    """The caller began to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnEnded:
+    """The caller finished a turn, and the service took it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAdded:
+    """The conversation has one item more, behind `previous_item_id`."""
+
+    item_id: str
+    previous_item_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What the caller said, as the service heard it."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionFailed:
+    """The service could not write down what the caller said; the agent heard it all the same."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """What the agent said in one response."""
+
+    response_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCreated:
+    """A response began. `line` is ours when we asked for it, and None when the service began it by itself."""
+
+    response_id: str
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDone:
+    """A response was generated to its end; the caller may still be hearing it."""
+
+    response_id: str
+    status: str
+    reason: str = ""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStarted:
+    """The caller begins to hear a response."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded:
+    """The caller has heard a response to its end, or up to an interruption."""
+
+    response_id: str
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model calls a tool with arguments as JSON text."""
+
+    tool_call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool gave its result, as the text for the model. `failed`: it is a sentence about a failure."""
+
+    tool_call_id: str
+    name: str
+    output: str
+    seconds: float = 0.0
+    failed: bool = False
+
+
+Event = (
+    CallArrived | CallTurnedAway | Accepted | AcceptFailed | Attached | AttachFailed | SidebandClosed | HungUp
+    | TimerFired | DrainEnded | Failed | SessionConfirmed | ServiceRefused | CallerSpoke | CallerTurnEnded
+    | DigitPressed | ItemAdded | Transcribed | TranscriptionFailed | AgentSaid | ResponseCreated | ResponseDone
+    | PlaybackStarted | PlaybackEnded | ToolCalled | ToolFinished
+)  # fmt: skip

@@ -1,0 +1,463 @@
+"""The playbook of one call: `>>` what happened, `<<` what is to be done. Time comes with the events."""
+
+from typing import Any
+
+import pytest
+
+from runtime import events as e
+from runtime.call import _TABLE, FAREWELL_SECONDS, Call, Outcome, State
+from runtime.commands import (
+    Accept,
+    Attach,
+    CancelTimer,
+    Command,
+    Finish,
+    HangUp,
+    Record,
+    Reject,
+    RunTool,
+    Send,
+    StartTimer,
+)
+from runtime.errors import UnexpectedEvent
+from runtime.session import settings_for
+from tests.house import agent, incoming, match
+
+GREETS = "greeting: Hello.\n"
+GUARDED = "greeting: {text: Hello., interruptible: false}\n"
+WAITS = "greeting: {text: Hello., wait_for_caller: true}\n"
+
+
+class Play:
+    """One call and what it said to do. `play >> event` feeds, `play.did` holds the commands of the last event."""
+
+    def __init__(self, more: str = "") -> None:
+        definition = agent(more)
+        self.settings = settings_for(definition, incoming())
+        self.arrival = e.CallArrived(incoming(), match(definition), self.settings)
+        self.call = Call()
+        self.did: list[Command] = []
+        self.at = 100.0
+
+    def __rshift__(self, event: e.Event) -> "Play":
+        self.at += 1
+        self.did = self.call.handle(event, self.at)
+        return self
+
+    def active(self) -> "Play":
+        return self.attached() >> self.confirmation()
+
+    def attached(self) -> "Play":
+        return self >> self.arrival >> e.Accepted() >> e.Attached()
+
+    def confirmation(self, **changed: Any) -> e.SessionConfirmed:
+        return e.SessionConfirmed({**self.settings.declared(held=self.settings.starts_held), **changed})
+
+    def greeted(self) -> "Play":
+        return self >> e.ResponseCreated("resp_1", "greeting") >> e.AgentSaid("resp_1", "item_1", "Hello.")
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        return [dict(command.event) for command in self.did if isinstance(command, Send)]
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.sent]
+
+    def done(self, kind: type[Command]) -> list[Any]:
+        return [command for command in self.did if isinstance(command, kind)]
+
+    def recorded(self, what: str) -> Record:
+        return next(record for record in self.done(Record) if record.what == what)
+
+
+# ── the way in ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_arrived_call_is_accepted_with_the_complete_session_before_anything_slow() -> None:
+    """Trap 12: nothing stands between the arrival and the accept."""
+    play = Play() >> Play().arrival
+    assert [type(command) for command in play.did] == [Record, Record, Accept]
+    assert play.done(Accept)[0].session == play.settings.accept()
+
+
+def test_the_records_tell_who_rang_and_who_answers_by_which_rule() -> None:
+    play = Play() >> Play().arrival
+    assert play.recorded("incoming").fields == {"called": "+15550100001", "caller": "+15557654321"}
+    matched = play.recorded("matched").fields
+    assert (matched["agent"], matched["rule"], matched["revision"]) == ("desk", "called +15550100001", "rev1")
+
+
+def test_a_call_that_nobody_answers_is_rejected_and_recorded() -> None:
+    play = Play() >> e.CallTurnedAway(incoming(), Outcome.NO_AGENT, 404, "no agent answers +1555•••0001")
+    assert play.done(Reject) == [Reject(404)]
+    assert play.recorded("ended").fields["outcome"] == "no_agent"
+    assert play.call.state is State.ENDED
+
+
+def test_a_stale_call_is_left_alone() -> None:
+    play = Play() >> e.CallTurnedAway(incoming(), Outcome.STALE, None, "the call came 3600 s ago")
+    assert not play.done(Reject)
+    assert play.call.outcome is Outcome.STALE
+
+
+def test_a_call_that_is_gone_at_accept_is_neither_rejected_nor_hung_up() -> None:
+    """Trap 24: another host on the same project may have taken it; ending it would end their call."""
+    play = Play() >> Play().arrival >> e.AcceptFailed("404 call_id_not_found", gone=True)
+    assert not play.done(Reject)
+    assert not play.done(HangUp)
+    assert play.call.outcome is Outcome.GONE
+
+
+def test_a_failed_accept_frees_the_caller() -> None:
+    play = Play() >> Play().arrival >> e.AcceptFailed("500", gone=False)
+    assert play.done(Reject) == [Reject(503)]
+    assert play.call.outcome is Outcome.ACCEPT_FAILED
+
+
+def test_a_setting_that_accept_refused_is_told_loudly_and_tried_again_with_the_update() -> None:
+    """Trap 26."""
+    more = "turn_detection: {type: server_vad, threshold: 0.6}\n"
+    play = Play(more) >> Play(more).arrival >> e.Accepted("session.audio.input.turn_detection.threshold")
+    assert "refused a setting" in play.done(Record)[1].what
+    play >> e.Attached()
+    assert play.sent[0]["session"]["audio"]["input"]["turn_detection"]["threshold"] == 0.6
+
+
+# ── attached, not yet believed ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_after_attaching_our_own_update_is_sent_and_its_answer_awaited() -> None:
+    """Trap 8: `session.created` may never come, so nobody waits for it."""
+    play = Play(GREETS).attached()
+    assert play.types == ["session.update"]
+    assert play.sent[0]["event_id"] == "update_1"
+    assert StartTimer("confirm", 5.0) in play.did
+    assert play.call.state is State.ATTACHING
+
+
+def test_only_the_confirmed_session_makes_a_call_active() -> None:
+    play = Play(GREETS).active()
+    assert play.call.state is State.ACTIVE
+    assert play.recorded("confirmed").fields == {"differences": 0}
+    assert CancelTimer("confirm") in play.did
+
+
+def test_a_session_that_is_never_confirmed_ends_the_call() -> None:
+    play = Play(GREETS).attached() >> e.TimerFired("confirm")
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.NOT_CONFIRMED
+
+
+def test_each_difference_is_a_loud_line_with_field_declared_and_confirmed() -> None:
+    play = Play().attached()
+    play >> play.confirmation(tools=[{"name": "x"}])
+    record = play.recorded("the service holds a setting otherwise than declared")
+    assert record.fields == {"field": "tools", "declared": [], "confirmed": ["x"]}
+    assert record.level > 20
+
+
+def test_an_update_is_sent_again_without_what_the_service_refused() -> None:
+    play = Play("speed: 1.1\nparallel_tool_calls: true\n").attached()
+    play >> e.ServiceRefused("unknown_parameter", "Unknown parameter", "session.parallel_tool_calls", "update_1")
+    assert play.types == ["session.update"]
+    assert "parallel_tool_calls" not in play.sent[0]["session"]
+    play >> play.confirmation()
+    assert play.call.state is State.ACTIVE
+
+
+def test_an_update_that_stays_refused_leaves_the_call_with_what_accept_settled() -> None:
+    play = Play(GREETS).attached() >> e.ServiceRefused("invalid_request_error", "no")
+    assert play.types == ["response.create"]
+    assert play.done(Record)[0].level > 30
+
+
+def test_a_call_that_cannot_be_attached_is_hung_up() -> None:
+    play = Play() >> Play().arrival >> e.Accepted() >> e.AttachFailed("404", gone=True)
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.ATTACH_FAILED
+
+
+# ── the greeting ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_greeting_is_asked_for_as_soon_as_the_session_is_confirmed() -> None:
+    play = Play(GREETS).active()
+    (event,) = play.sent
+    assert event["type"] == "response.create"
+    assert event["response"]["metadata"] == {"switchboard": "greeting"}
+
+
+def test_without_a_greeting_the_agent_waits() -> None:
+    assert Play().active().sent == []
+
+
+def test_what_was_said_is_compared_with_the_declared_greeting() -> None:
+    play = Play(GREETS).active().greeted()
+    assert play.recorded("greeting").fields == {"likeness": "exact"}
+    assert play.call.receipt.greeting == "exact"
+    play = Play(GREETS).active() >> e.ResponseCreated("resp_1", "greeting")
+    play >> e.AgentSaid("resp_1", "item_1", "Something else entirely here.")
+    assert play.recorded("greeting").level > 20
+
+
+def test_a_guarded_greeting_holds_the_callers_turns_until_it_was_heard() -> None:
+    """Trap 19: the end of generation is not the end of speaking."""
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "completed")
+    assert play.sent == []
+    play >> e.PlaybackEnded("resp_1")
+    (update,) = play.sent
+    assert update["session"]["audio"]["input"]["turn_detection"]["create_response"] is True
+    assert update["session"]["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed", "incomplete"])
+def test_a_guarded_greeting_that_breaks_off_gives_the_caller_the_word(end: str) -> None:
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", end, "x")
+    assert play.types == ["session.update"]
+
+
+def test_a_guarded_greeting_that_never_ends_gives_the_caller_the_word_after_a_while() -> None:
+    play = Play(GUARDED).active() >> e.TimerFired("greeting")
+    assert play.types == ["session.update"]
+
+
+def test_a_greeting_may_wait_for_the_callers_first_turn() -> None:
+    play = Play(WAITS).active()
+    assert play.sent == []
+    play >> e.CallerSpoke() >> e.CallerTurnEnded()
+    assert play.types == ["response.create"]
+    play >> e.ResponseCreated("resp_1", "greeting")
+    assert play.types == ["session.update"]
+    play >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_turn_that_comes_while_turns_are_held_is_answered_after_the_release(late: bool) -> None:
+    play = Play(GUARDED).active().greeted()
+    early = [] if late else [e.CallerTurnEnded()]
+    for event in [*early, e.ResponseDone("resp_1", "completed"), e.PlaybackEnded("resp_1")]:
+        play >> event
+    if late:
+        play >> e.CallerTurnEnded()
+    play >> e.SessionConfirmed(play.settings.declared(held=False))
+    assert play.types == ["response.create"]
+    assert play.sent[0]["response"] == {"metadata": {"switchboard": "answer"}}
+    play >> e.CallerTurnEnded() >> e.SessionConfirmed(play.settings.declared(held=False))
+    assert play.sent == []
+
+
+def test_a_release_that_is_refused_is_sent_again_without_what_was_refused() -> None:
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "failed")
+    parameter = "session.audio.input.turn_detection.eagerness"
+    play >> e.ServiceRefused("unknown_parameter", "Unknown parameter", parameter, "update_2")
+    assert "eagerness" not in play.sent[0]["session"]["audio"]["input"]["turn_detection"]
+
+
+def test_when_the_service_will_not_answer_turns_again_we_ask_for_each_answer() -> None:
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "failed")
+    play >> e.ServiceRefused("invalid_request_error", "no") >> e.CallerTurnEnded()
+    assert play.types == ["response.create"]
+
+
+def test_a_caller_who_spoke_before_the_session_was_confirmed_is_greeted_at_once() -> None:
+    play = Play(WAITS).attached() >> e.CallerSpoke() >> e.CallerTurnEnded()
+    play >> play.confirmation()
+    assert play.types == ["response.create"]
+
+
+def test_a_refused_greeting_is_said_when_the_active_response_is_done() -> None:
+    """Trap 7."""
+    play = Play(GREETS).active()
+    said = "Conversation already has an active response in progress: resp_0."
+    play >> e.ServiceRefused("conversation_already_has_active_response", said)
+    assert play.sent == []
+    play >> e.ResponseDone("resp_0", "completed")
+    assert play.types == ["response.create"]
+
+
+def test_a_greeting_that_the_service_never_begins_is_told_loudly() -> None:
+    play = Play(GUARDED).active()
+    for _ in range(4):
+        play >> e.TimerFired("response")
+    assert play.recorded("the service never began a response").level > 30
+    assert play.types == ["session.update"]
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tool_runs_beside_the_conversation_and_the_model_goes_on_exactly_once() -> None:
+    play = Play().active() >> e.ResponseCreated("resp_1") >> e.ToolCalled("call_1", "find", '{"a": 1}')
+    assert play.done(RunTool) == [RunTool("call_1", "find", '{"a": 1}')]
+    play >> e.ResponseDone("resp_1", "completed") >> e.ToolFinished("call_1", "find", '{"b": 2}')
+    assert play.types == ["conversation.item.create", "response.create"]
+    assert play.sent[0]["item"] == {"type": "function_call_output", "call_id": "call_1", "output": '{"b": 2}'}
+    play >> e.ResponseCreated("resp_2", "after call_1") >> e.ResponseDone("resp_2", "completed")
+    assert play.sent == []
+
+
+def test_a_result_that_comes_while_the_agent_speaks_is_told_afterwards() -> None:
+    play = Play().active() >> e.ToolCalled("call_1", "find", "{}") >> e.ResponseCreated("resp_2")
+    play >> e.ToolFinished("call_1", "find", "1")
+    assert play.types == ["conversation.item.create"]
+    play >> e.ResponseDone("resp_2", "completed")
+    assert play.types == ["response.create"]
+
+
+def test_arguments_and_results_are_private_in_the_records() -> None:
+    play = Play().active() >> e.ToolCalled("call_1", "find", '{"name": "Ann"}')
+    record = play.recorded("tool called")
+    assert "Ann" not in str(record.fields)
+    assert "Ann" in str(record.private)
+
+
+# ── the way out ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1006])
+def test_a_closed_sideband_is_attached_again_to_learn_whether_the_call_is_over(code: int) -> None:
+    """Trap 17: 1006 is how a caller hangs up, and no error; the code alone tells nothing."""
+    play = Play().active() >> e.SidebandClosed(code)
+    assert play.done(Attach) == [Attach(again=True)]
+    play >> e.AttachFailed("404", gone=True)
+    assert play.done(HangUp)
+    assert not [record for record in play.done(Record) if record.level > 20]
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.CALLER_HUNG_UP
+    assert play.recorded("ended").level == 20
+    assert play.done(Finish)
+
+
+def test_a_call_that_lives_on_keeps_its_settings_and_its_tool_results() -> None:
+    """Trap 18: a lost sideband leaves a model without tools on the line."""
+    play = Play().active() >> e.ToolCalled("call_1", "find", "{}") >> e.SidebandClosed(1006)
+    play >> e.ToolFinished("call_1", "find", "1")
+    assert play.sent == []
+    play >> e.Attached()
+    assert play.types == ["session.update", "conversation.item.create", "response.create"]
+
+
+def test_a_sideband_that_will_not_hold_is_not_attached_for_ever() -> None:
+    play = Play().active()
+    for _ in range(5):
+        play >> e.SidebandClosed(1006) >> e.Attached()
+    play >> e.SidebandClosed(1006)
+    assert play.done(HangUp)
+    assert play.call.outcome is Outcome.CONNECTION_LOST
+
+
+def test_a_confirmed_session_forgets_earlier_losses() -> None:
+    play = Play().active()
+    for _ in range(20):
+        play >> e.SidebandClosed(1006) >> e.Attached() >> play.confirmation()
+    assert play.call.state is State.ACTIVE
+
+
+def test_a_sideband_that_cannot_be_had_again_ends_the_call() -> None:
+    """Trap 18."""
+    play = Play().active() >> e.SidebandClosed(1006) >> e.AttachFailed("no answer", gone=False)
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.CONNECTION_LOST
+
+
+def test_the_services_own_limit_is_an_outcome_of_its_own() -> None:
+    play = Play().active() >> e.ServiceRefused("session_expired", "60 minutes") >> e.SidebandClosed(1001)
+    play >> e.AttachFailed("404", gone=True) >> e.HungUp()
+    assert play.call.outcome is Outcome.EXPIRED
+
+
+def test_a_caller_who_left_while_it_rang_is_not_talked_to_for_ever() -> None:
+    """Trap 23."""
+    play = Play().active()
+    assert StartTimer("first words", 30.0) in play.did
+    play >> e.TimerFired("first words")
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.NOBODY_SPOKE
+
+
+@pytest.mark.parametrize("event", [e.CallerSpoke(), e.DigitPressed("1")])
+def test_a_caller_who_was_heard_may_be_silent(event: e.Event) -> None:
+    play = Play().active() >> event
+    assert CancelTimer("first words") in play.did
+
+
+def test_the_wait_for_first_words_begins_when_the_greeting_was_heard() -> None:
+    play = Play(GREETS).active().greeted() >> e.TimerFired("first words")
+    assert not play.done(HangUp)
+    play >> e.ResponseDone("resp_1", "completed") >> e.PlaybackEnded("resp_1")
+    assert StartTimer("first words", 30.0) in play.did
+
+
+def test_a_drained_call_ends_after_the_goodbye_was_heard() -> None:
+    """Trap 19."""
+    play = Play().active() >> e.DrainEnded()
+    assert play.types == ["response.create"]
+    assert StartTimer("farewell", FAREWELL_SECONDS) in play.did
+    play >> e.ResponseCreated("resp_1", "farewell") >> e.ResponseDone("resp_1", "completed")
+    assert not play.done(HangUp)
+    play >> e.PlaybackEnded("resp_1")
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.call.outcome is Outcome.DRAINED
+
+
+def test_a_goodbye_that_is_never_heard_does_not_keep_the_call() -> None:
+    play = Play().active() >> e.DrainEnded() >> e.TimerFired("farewell")
+    assert play.done(HangUp)
+
+
+@pytest.mark.parametrize("state", [State.ACCEPTING, State.ATTACHING, State.ACTIVE, State.ENDING])
+def test_a_failure_of_ours_ends_the_call_from_everywhere(state: State) -> None:
+    play = Play(GREETS)
+    steps = [play.arrival, e.Accepted(), e.Attached(), play.confirmation(), e.DrainEnded()]
+    for step in steps[: {"accepting": 1, "attaching": 2, "active": 4, "ending": 5}[state.value]]:
+        play >> step
+    assert play.call.state is state
+    play >> e.Failed("ValueError: x")
+    if play.call.state is not State.ENDED:
+        play >> e.HungUp()
+    assert play.call.outcome in (Outcome.FAILED, Outcome.DRAINED)
+
+
+def test_usage_is_added_up_as_it_comes() -> None:
+    play = Play().active()
+    for number in (1, 2):
+        play >> e.ResponseCreated(f"resp_{number}")
+        play >> e.ResponseDone(f"resp_{number}", "completed", usage={"total_tokens": 10, "input_tokens": 7})
+    assert play.call.usage == {"total_tokens": 20, "input_tokens": 14}
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_that_is_not_in_the_table_raises_and_changes_nothing() -> None:
+    play = Play() >> Play().arrival
+    with pytest.raises(UnexpectedEvent, match="a call that is accepting knows no Attached"):
+        play >> e.Attached()
+    assert play.call.state is State.ACCEPTING
+
+
+def test_every_event_has_a_row_in_every_state_where_it_can_come() -> None:
+    """What the service and the caller do may come at any time while a socket is open."""
+    conversation = {
+        e.CallerSpoke, e.CallerTurnEnded, e.ItemAdded, e.Transcribed, e.AgentSaid, e.ResponseCreated, e.ResponseDone,
+        e.PlaybackStarted, e.PlaybackEnded, e.ToolCalled, e.ToolFinished, e.DigitPressed, e.SessionConfirmed,
+        e.ServiceRefused, e.SidebandClosed, e.TimerFired, e.DrainEnded, e.Failed, e.Attached, e.AttachFailed,
+    }  # fmt: skip
+    for state in (State.ATTACHING, State.ACTIVE, State.ENDING):
+        assert conversation <= _TABLE[state].keys(), f"{state}: {conversation - _TABLE[state].keys()}"
+    assert e.HungUp in _TABLE[State.ENDING]
+
+
+def test_every_way_to_the_end_records_the_outcome_once() -> None:
+    play = Play(GREETS).active().greeted() >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.HungUp()
+    ended = [record for record in play.done(Record) if record.what == "ended"]
+    assert len(ended) == 1
+    assert ended[0].fields["seconds"] == pytest.approx(8.0)
+    assert ended[0].private["transcript"] == [("agent", "Hello.")]

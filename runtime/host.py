@@ -1,0 +1,171 @@
+"""The Starlette app: the webhook, health, and the calls in progress. Decides nothing about a call."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from runtime import events as e
+from runtime.call import Outcome
+from runtime.current import Current
+from runtime.errors import TemplateError, WebhookError
+from runtime.incoming import incoming_call
+from runtime.phone import mask
+from runtime.realtime import sideband, webhook
+from runtime.realtime.control import CallControl
+from runtime.routing import NoMatch, route
+from runtime.runner import Observer, Runner
+from runtime.session import settings_for
+from runtime.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 256 * 1024
+FRESH_SECONDS = 60.0  # nobody lets it ring longer; a delivery that comes later tells of a call that is over
+REMEMBERED = 20_000  # deliveries; repeats of older ones are stale, so six minutes at 50 calls a second suffice
+_GOODBYE_SECONDS = 20.0  # the farewell's 12 s, and the hang-up's own tries
+
+
+class Host:
+    """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls."""
+
+    def __init__(self, current: Current, settings: Settings, observers: tuple[Observer, ...] = ()) -> None:
+        self.current = current
+        self.draining = False
+        self.calls: dict[str, Runner] = {}
+        self._settings = settings
+        self._observers = observers
+        self._control = CallControl(settings.api_key, settings.base_url)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+        self.app = Starlette(
+            routes=[
+                Route("/openai/webhook", self._webhook, methods=["POST"]),
+                Route("/healthz", self._alive),
+                Route("/readyz", self._ready),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new calls, give live ones `seconds` to finish, then say goodbye and hang up."""
+        self.draining = True
+        logger.info("draining", extra={"calls": len(self.calls), "seconds": seconds})
+        await self._until_quiet(seconds)
+        for runner in list(self.calls.values()):
+            await runner.feed(e.DrainEnded())
+        await self._until_quiet(_GOODBYE_SECONDS)
+
+    async def _until_quiet(self, seconds: float) -> None:
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        yield
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._control.close()
+
+    # ── requests ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _webhook(self, request: Request) -> Response:
+        """Answer at once; what becomes of the call never makes the service deliver it again."""
+        try:
+            body = await _read_body(request)
+            delivery = webhook.read(request.headers, body, self._settings.webhook_secrets)
+        except WebhookError as error:
+            logger.warning("a webhook request was refused", extra={"code": error.code, "said": error.message})
+            return JSONResponse({"error": {"code": error.code, "message": error.message}}, error.status)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if delivery.call_id is None:
+            known = delivery.type == webhook.INCOMING
+            what = "a test event without a call came" if known else "an event that is not for us came"
+            logger.info(what, extra={"type": delivery.type[:100]})
+            return JSONResponse({"status": "ignored"})
+        if self._seen_before(f"webhook {delivery.webhook_id}") | self._seen_before(f"call {delivery.call_id}"):
+            logger.info("a delivery was repeated", extra={"call_id": delivery.call_id})
+            return JSONResponse({"status": "known"})
+        self._take(delivery, delivery.call_id)
+        return JSONResponse({"status": "taken"})
+
+    async def _alive(self, request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def _ready(self, request: Request) -> Response:
+        catalog = self.current.get()
+        status = "draining" if self.draining else "ready"
+        body = {
+            "status": status,
+            "revision": catalog.revision,
+            "agents": len(catalog.agents),
+            "calls": len(self.calls),
+        }
+        return JSONResponse(body, 503 if self.draining else 200)
+
+    # ── calls ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, delivery: webhook.Delivery, call_id: str) -> None:
+        runner = Runner(self._control, self._open_sideband, self._observers)
+        task = asyncio.create_task(runner.run(self._arrival(delivery, call_id)), name=f"call {call_id}")
+        self.calls[call_id] = runner
+        self._tasks.add(task)
+
+        def forget(done: asyncio.Task[Outcome]) -> None:
+            self.calls.pop(call_id, None)
+            self._tasks.discard(done)
+            if not done.cancelled() and (error := done.exception()):
+                logger.error("a call's runner failed", exc_info=error, extra={"call_id": call_id})
+
+        task.add_done_callback(forget)
+
+    def _arrival(self, delivery: webhook.Delivery, call_id: str) -> e.CallArrived | e.CallTurnedAway:
+        """Match the call and render its settings, or say why it is not taken."""
+        started_at = datetime.fromtimestamp(delivery.created_at).astimezone()
+        call = incoming_call(call_id, delivery.headers, started_at, self._settings.called_header)
+        age = time.time() - delivery.created_at
+        if age > FRESH_SECONDS:
+            reason = f"the call came {age:.0f} s ago"
+            return e.CallTurnedAway(call, Outcome.STALE, None, reason)
+        if self.draining:
+            return e.CallTurnedAway(call, Outcome.NOT_TAKEN, 503, "the host is draining")
+        match = route(self.current.get(), call)
+        if isinstance(match, NoMatch):
+            reason = f"no agent answers {mask(match.called)}"
+            return e.CallTurnedAway(call, Outcome.NO_AGENT, 404, reason)
+        try:
+            return e.CallArrived(call, match, settings_for(match.agent, call))
+        except TemplateError as error:
+            reason = f"a template of {match.agent.name} failed: {error}"
+            return e.CallTurnedAway(call, Outcome.FAILED, 500, reason)
+
+    async def _open_sideband(self, call_id: str, again: bool) -> sideband.Sideband:
+        url, key = self._settings.websocket_base_url, self._settings.api_key
+        return await sideband.attach(url, key, call_id, again=again)
+
+    def _seen_before(self, key: str) -> bool:
+        if key in self._seen:
+            return True
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return False
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise WebhookError("body_too_large", f"the body has more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,110 @@
+"""The Calls API: accept, reject, hang up. The `openai` client with our own rules for trying again.
+
+The client's own retries stay off: they send no idempotency key, and a second accept, or a webhook that hangs for
+ten minutes, costs a call (protocol 1.5, traps 10 and 11).
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import openai
+from openai import AsyncOpenAI
+
+from runtime.errors import CallControlError
+from runtime.session import leave_out
+
+TIMEOUT_SECONDS = 5.0  # protocol trap 11: 3 to 5 s
+TRY_AGAIN_SECONDS = 3.0  # a caller who has heard it ring for longer hangs up, or the carrier does
+_PAUSE_SECONDS = 0.2
+_GONE = {"call_id_not_found", "decision_already_made"}
+
+
+class CallControl:
+    """The verbs of the Calls API for one project."""
+
+    def __init__(self, api_key: str, base_url: str) -> None:
+        self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS)
+
+    async def accept(self, call_id: str, session: Mapping[str, Any]) -> str | None:
+        """Accept a call, once. Returns the parameter that the service refused and that was left out, or None.
+
+        Connection errors and 5xx are tried again within 3 seconds, a 400 that names an unknown parameter once
+        without it. A refusal after an attempt whose answer was lost counts as accepted: the attach tells the
+        truth. Raises `CallControlError`; its status 404 means that there is no such call any more.
+        """
+        give_up_at = time.monotonic() + TRY_AGAIN_SECONDS
+        dropped: str | None = None
+        answer_lost = False
+        while True:
+            try:
+                await self._post(call_id, "accept", session)
+            except CallControlError as error:
+                parameter = _unknown_parameter(error)
+                if parameter is not None and dropped is None:
+                    dropped, session = parameter, leave_out(session, parameter)
+                    continue
+                if error.status is not None and error.status < 500:
+                    if answer_lost:
+                        return dropped
+                    raise
+                answer_lost = answer_lost or error.sent
+                if time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                return dropped
+
+    async def reject(self, call_id: str, status: int) -> None:
+        """Reject a call with a SIP status code. Raises `CallControlError`."""
+        await self._post(call_id, "reject", {"status_code": status})
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call. One that is over already is fine. Raises `CallControlError`."""
+        try:
+            await self._post(call_id, "hangup", None)
+        except CallControlError as error:
+            if not is_gone(error):
+                raise
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _post(self, call_id: str, verb: str, body: Mapping[str, Any] | None) -> None:
+        """Post one request. The id is escaped: it came with a webhook and must not choose the path."""
+        path = f"/realtime/calls/{quote(call_id, safe='')}/{verb}"
+        try:
+            # The low-level call of the client: its typed methods transform the whole session, field by field.
+            await self._client.post(path, body=body, cast_to=type(None))
+        except openai.APIStatusError as error:
+            raise _refusal(error) from error
+        except openai.APIConnectionError as error:
+            cause = error.__cause__
+            sent = not (cause is not None and type(cause).__name__.startswith("Connect"))
+            raise CallControlError(f"the service cannot be reached ({cause or error})", sent=sent) from error
+
+
+def is_gone(error: CallControlError) -> bool:
+    """Tell whether the service knows no such call, by code and by status (protocol 1.5)."""
+    return error.status == 404 or error.code in _GONE
+
+
+def _refusal(error: openai.APIStatusError) -> CallControlError:
+    body = error.body if isinstance(error.body, dict) else {}
+    message = str(body.get("message") or error.message)
+    request = f" (request {error.request_id})" if error.request_id else ""
+    return CallControlError(message + request, error.status_code, error.code, error.param)
+
+
+def _unknown_parameter(error: CallControlError) -> str | None:
+    """Return the parameter that a 400 calls unknown: `Unknown parameter: 'session.…'.`"""
+    if error.status != 400:
+        return None
+    named = re.search(r"Unknown parameter: '([\w.\[\]]+)'", error.message)
+    if named is None and error.code != "unknown_parameter":
+        return None
+    return named.group(1) if named else error.param

@@ -1,0 +1,96 @@
+"""The service's messages to our events. Distrusts every value; what it does not know, it leaves out."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runtime import events as e
+from runtime.session import LINE
+
+# The most frequent messages, and the ones that we have no use for: not worth parsing.
+_UNUSED = (
+    "response.output_audio_transcript.delta",
+    "response.function_call_arguments.delta",
+    "conversation.item.input_audio_transcription.delta",
+)
+_UNUSED_STARTS = tuple(f'{{"type":{space}"{name}"' for name in _UNUSED for space in ("", " "))
+
+
+def read(message: str | bytes) -> e.Event | None:
+    """Return the event that a message tells of, or None. Never raises, whatever comes."""
+    if isinstance(message, str) and message.startswith(_UNUSED_STARTS):
+        return None
+    try:
+        data = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    reader = _READERS.get(_text(data, "type")) if isinstance(data, dict) else None
+    return reader(data) if reader else None
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _or_none(data: Mapping[str, Any], key: str) -> str | None:
+    return _text(data, key) or None
+
+
+def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _error(data: Mapping[str, Any]) -> e.Event:
+    error = _inner(data, "error")
+    code = _text(error, "code") or _text(error, "type")
+    event_id = _or_none(error, "event_id")
+    return e.ServiceRefused(code, _text(error, "message"), _or_none(error, "param"), event_id)
+
+
+def _created(data: Mapping[str, Any]) -> e.Event:
+    response = _inner(data, "response")
+    return e.ResponseCreated(_text(response, "id"), _or_none(_inner(response, "metadata"), LINE))
+
+
+def _done(data: Mapping[str, Any]) -> e.Event:
+    response = _inner(data, "response")
+    details = _inner(response, "status_details")
+    reason = _text(details, "reason") or _text(_inner(details, "error"), "code")
+    usage = _inner(response, "usage")
+    return e.ResponseDone(_text(response, "id"), _text(response, "status"), reason, usage)
+
+
+def _output_item(data: Mapping[str, Any]) -> e.Event | None:
+    item = _inner(data, "item")
+    if _text(item, "type") != "function_call" or not _text(item, "call_id"):
+        return None
+    return e.ToolCalled(_text(item, "call_id"), _text(item, "name"), _text(item, "arguments") or "{}")
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {
+    "error": _error,
+    "session.updated": lambda data: e.SessionConfirmed(_inner(data, "session")),
+    "input_audio_buffer.speech_started": lambda data: e.CallerSpoke(),
+    "input_audio_buffer.committed": lambda data: e.CallerTurnEnded(),
+    "input_audio_buffer.dtmf_event_received": lambda data: e.DigitPressed(_text(data, "event")),
+    "conversation.item.added": lambda data: e.ItemAdded(
+        _text(_inner(data, "item"), "id"), _or_none(data, "previous_item_id")
+    ),
+    "conversation.item.input_audio_transcription.completed": lambda data: e.Transcribed(
+        _text(data, "item_id"), _text(data, "transcript")
+    ),
+    "conversation.item.input_audio_transcription.failed": lambda data: e.TranscriptionFailed(
+        _text(_inner(data, "error"), "message")
+    ),
+    "response.output_audio_transcript.done": lambda data: e.AgentSaid(
+        _text(data, "response_id"), _text(data, "item_id"), _text(data, "transcript")
+    ),
+    "response.created": _created,
+    "response.done": _done,
+    "response.output_item.done": _output_item,
+    "output_audio_buffer.started": lambda data: e.PlaybackStarted(_text(data, "response_id")),
+    "output_audio_buffer.stopped": lambda data: e.PlaybackEnded(_text(data, "response_id")),
+    "output_audio_buffer.cleared": lambda data: e.PlaybackEnded(_text(data, "response_id"), interrupted=True),
+}

@@ -1,0 +1,193 @@
+"""The SDK's side of a call: its session runs the tools, our model behind its public port speaks to the sideband.
+
+`agents.realtime.model.RealtimeModel` is an abstract class made to be implemented. The SDK's own implementation
+sends a `session.update` with its own model and voice, and loses `response.create` (protocol 3.1 and 3.4); ours
+sends nothing that the call did not decide. The session is told of tool calls only: it rewrites its history at
+every other event, so that a turn would cost more the longer the call.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.realtime import (
+    RealtimeAgent,
+    RealtimeModel,
+    RealtimeModelConfig,
+    RealtimeModelListener,
+    RealtimeSession,
+)
+from agents.realtime.model_events import RealtimeModelToolCallEvent
+from agents.realtime.model_inputs import (
+    RealtimeModelSendEvent,
+    RealtimeModelSendInterrupt,
+    RealtimeModelSendRawMessage,
+    RealtimeModelSendToolOutput,
+    RealtimeModelSendUserInput,
+)
+
+from agents import FunctionTool, RunContextWrapper, UserError
+from runtime.context import CallContext
+from runtime.definition import AgentDefinition, ToolDefinition
+from runtime.errors import ToolError
+from runtime.events import ToolFinished
+
+logger = logging.getLogger(__name__)
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Finished = Callable[[ToolFinished], Awaitable[None]]
+
+_BROKE = "The tool failed. Tell the caller that this does not work at the moment, and offer another way."
+
+
+@dataclass(slots=True)
+class _Running:
+    """What the SDK hands through to each tool: the call, and which tool calls have failed."""
+
+    context: CallContext
+    failed: set[str] = field(default_factory=set)
+
+
+class SidebandModel(RealtimeModel):
+    """The SDK's port: what its session wants sent becomes events of the call, or goes to the sideband."""
+
+    def __init__(self, send: Send, finished: Callable[[str, str, str], Awaitable[None]]) -> None:
+        self._send = send
+        self._finished = finished
+        self._listeners: list[RealtimeModelListener] = []
+
+    async def connect(self, options: RealtimeModelConfig) -> None:
+        """Nothing to open: the call's runner owns the sideband."""
+
+    def add_listener(self, listener: RealtimeModelListener) -> None:
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: RealtimeModelListener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    async def tell(self, event: RealtimeModelToolCallEvent) -> None:
+        """Tell the session of a tool call."""
+        for listener in list(self._listeners):
+            await listener.on_event(event)
+
+    async def send_event(self, event: RealtimeModelSendEvent) -> None:
+        """Send what the session wants sent. Whether a response follows a tool's result is the call's decision."""
+        match event:
+            case RealtimeModelSendToolOutput():
+                await self._finished(event.tool_call.call_id, event.tool_call.name, event.output)
+            case RealtimeModelSendInterrupt():
+                if not event.playback_only:
+                    await self._send({"type": "response.cancel"})
+                if not event.cancel_response_only:  # the audio that is buffered would still be heard (trap 20)
+                    await self._send({"type": "output_audio_buffer.clear"})
+            case RealtimeModelSendUserInput():
+                text = event.user_input
+                content = [{"type": "input_text", "text": text}] if isinstance(text, str) else text["content"]
+                item = {"type": "message", "role": "user", "content": content}
+                await self._send({"type": "conversation.item.create", "item": item})
+            case RealtimeModelSendRawMessage():
+                await self._send({"type": event.message["type"], **event.message.get("other_data", {})})
+            case _:
+                raise UserError(f"{type(event).__name__}: session settings and sound are not the SDK's to send")
+
+    async def close(self) -> None:
+        """Nothing to close: the call's runner owns the sideband."""
+
+
+class ToolSession:
+    """Runs the tools of one call. The SDK's session behind it is opened with the first tool call."""
+
+    def __init__(self, agent: AgentDefinition, context: CallContext, send: Send, finished: Finished) -> None:
+        self._agent = agent
+        self._running = _Running(context)
+        self._finished = finished
+        self._model = SidebandModel(send, self._finish)
+        self._session: RealtimeSession | None = None
+        self._opening = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
+        self._began: dict[str, tuple[str, float]] = {}
+
+    async def run(self, tool_call_id: str, name: str, arguments: str) -> None:
+        """Start one tool call; its end is told through `finished`. A repeated id is the same call."""
+        if tool_call_id in self._began:
+            return
+        self._began[tool_call_id] = (name, time.monotonic())
+        async with self._opening:  # a response may call two tools at once
+            if self._session is None:
+                self._session = RealtimeSession(self._model, _sdk_agent(self._agent), self._running)
+                await self._session.enter()
+                self._watching = asyncio.create_task(self._watch(self._session), name="switchboard-tools")
+        await self._model.tell(RealtimeModelToolCallEvent(name=name, call_id=tool_call_id, arguments=arguments))
+
+    async def close(self) -> None:
+        """Cancel the tools that still run."""
+        if self._session is not None:
+            await self._session.close()
+        if self._watching is not None:
+            await self._watching
+
+    async def _finish(self, tool_call_id: str, name: str, output: str) -> None:
+        _, began = self._began.get(tool_call_id, (name, time.monotonic()))
+        failed = tool_call_id in self._running.failed or output == f"Tool {name} not found"
+        self._began[tool_call_id] = ("", began)
+        await self._finished(ToolFinished(tool_call_id, name, output, time.monotonic() - began, failed))
+
+    async def _watch(self, session: RealtimeSession) -> None:
+        """Read the session's events, which nobody needs, and outlive the errors that it raises among them.
+
+        An exception in the SDK's own handling ends its iterator (protocol trap 21); the model must then still
+        hear something about every tool that it called.
+        """
+        try:
+            async for _ in session:
+                pass
+        except Exception:
+            logger.exception("the SDK's session failed", extra={"call_id": self._running.context.call_id})
+            for tool_call_id, (name, _) in list(self._began.items()):
+                if name:
+                    self._running.failed.add(tool_call_id)
+                    await self._finish(tool_call_id, name, _BROKE)
+            self._session = None
+
+
+def _sdk_agent(agent: AgentDefinition) -> RealtimeAgent[_Running]:
+    return RealtimeAgent(name=agent.name, tools=[_sdk_tool(tool) for tool in agent.tools])
+
+
+def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
+    async def invoke(context: Any, arguments: str) -> str:
+        running: _Running = context.context
+        assert tool.invoke is not None, "a host serves tools that were read"
+        try:
+            text: str = await tool.invoke(running.context, arguments)
+            return text
+        except ToolError as error:
+            said = str(error)
+            fields = {"call_id": running.context.call_id, "tool": tool.name}
+            logger.warning("a tool got arguments that do not fit", extra=fields)
+        except Exception:
+            said = _BROKE
+            logger.exception("a tool failed", extra={"call_id": running.context.call_id, "tool": tool.name})
+        running.failed.add(context.tool_call_id)
+        return said
+
+    def timed_out(context: RunContextWrapper[Any], error: Exception) -> str:
+        running: _Running = context.context
+        fields = {"call_id": running.context.call_id, "tool": tool.name, "seconds": tool.timeout_seconds}
+        logger.error("a tool took too long", extra=fields)
+        running.failed.add(context.tool_call_id)  # type: ignore[attr-defined]
+        return "The tool took too long. Tell the caller that this does not work at the moment."
+
+    return FunctionTool(
+        name=tool.name,
+        description=tool.description,
+        params_json_schema=dict(tool.parameters),
+        on_invoke_tool=invoke,
+        strict_json_schema=False,
+        timeout_seconds=tool.timeout_seconds,
+        timeout_error_function=timed_out,
+    )

@@ -1,0 +1,111 @@
+"""Call control against the simulator's endpoints: what is tried again, and what never is."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime.errors import CallControlError
+from runtime.realtime.control import CallControl, is_gone
+from runtime.session import settings_for
+from runtime.simulator import Behavior, Service, SimulatedCall, serving
+from tests.house import agent, incoming, run
+from tests.line import KEY
+
+SESSION = settings_for(agent("turn_detection: {type: server_vad, threshold: 0.6}\n"), incoming()).accept()
+
+
+async def accepted(behavior: Behavior, key: str = KEY) -> tuple[SimulatedCall, Any]:
+    """Accept one call of a service that behaves so, and return the call with the result or the error."""
+    service = Service(api_key=KEY, pace=0, behavior=behavior)
+    async with serving(service.app) as url:
+        control = CallControl(key, f"{url}/v1")
+        call = service.new_call()
+        try:
+            return call, await control.accept(call.call_id, SESSION)
+        except CallControlError as error:
+            return call, error
+        finally:
+            await control.close()
+
+
+def test_a_2xx_is_accepted_once() -> None:
+    call, dropped = run(accepted(Behavior()))
+    assert dropped is None
+    assert [what for _, what in call.timeline] == ["accepted"]
+
+
+def test_the_client_never_tries_again_by_itself() -> None:
+    """Trap 10: its retries send no idempotency key."""
+    assert CallControl(KEY, "http://127.0.0.1:9/v1")._client.max_retries == 0
+
+
+def test_no_request_may_hang_for_the_clients_ten_minutes() -> None:
+    """Trap 11."""
+    assert CallControl(KEY, "http://127.0.0.1:9/v1")._client.timeout == 5.0
+
+
+def test_a_server_error_is_tried_again_within_three_seconds() -> None:
+    _, dropped = run(accepted(Behavior(accept_fails=(503,))))
+    assert dropped is None
+
+
+def test_server_errors_without_end_are_given_up_in_about_three_seconds() -> None:
+    async def work() -> float:
+        began = asyncio.get_running_loop().time()
+        _, error = await accepted(Behavior(accept_fails=(500,) * 100))
+        assert (error.status, error.sent) == (500, False)
+        return asyncio.get_running_loop().time() - began
+
+    assert run(work()) < 4
+
+
+def test_an_unknown_parameter_is_left_out_once() -> None:
+    """Trap 26."""
+    refused = "session.audio.input.turn_detection.threshold"
+    call, dropped = run(accepted(Behavior(refused_at_accept=frozenset({refused}))))
+    assert dropped == refused
+    assert call.peer.accepted is not None
+    assert "threshold" not in call.peer.accepted["audio"]["input"]["turn_detection"]
+
+
+def test_a_second_unknown_parameter_is_an_error_that_names_it() -> None:
+    two = {"session.audio.input.turn_detection.threshold", "session.tracing"}
+    _, error = run(accepted(Behavior(refused_at_accept=frozenset(two))))
+    assert error.status == 400
+    assert "Unknown parameter" in error.message
+
+
+def test_a_refusal_after_a_lost_answer_counts_as_accepted() -> None:
+    """Trap 10: the answer was lost, the accept was not; attaching tells the truth."""
+    call, dropped = run(accepted(Behavior(accept_response="lost")))
+    assert dropped is None
+    assert call.peer.state == "accepted"
+
+
+def test_a_wrong_key_is_no_call_that_is_gone() -> None:
+    _, error = run(accepted(Behavior(), key="sk-wrong"))
+    assert error.status == 401
+    assert not is_gone(error)
+
+
+def test_nobody_listening_is_an_error_that_was_not_sent() -> None:
+    async def work() -> None:
+        control = CallControl(KEY, "http://127.0.0.1:1/v1")
+        with pytest.raises(CallControlError, match="cannot be reached") as error:
+            await control.reject("rtc_1", 404)
+        assert (error.value.status, error.value.sent) == (None, False)
+        await control.close()
+
+    run(work())
+
+
+def test_hanging_up_a_call_that_is_over_is_fine() -> None:
+    async def work() -> None:
+        service = Service(api_key=KEY, pace=0)
+        async with serving(service.app) as url:
+            control = CallControl(KEY, f"{url}/v1")
+            await control.hang_up("rtc_gone")
+            await control.close()
+
+    run(work())

@@ -1,0 +1,210 @@
+"""Plain functions as tools: what the model sees, and what it hears back, whatever the function does."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from runtime import CallContext
+from runtime.definition import ToolDefinition
+from runtime.errors import EntrypointError
+from runtime.events import ToolFinished
+from runtime.realtime.model import SidebandModel, ToolSession
+from runtime.realtime.tools import read_tool
+from tests.house import agent, run
+
+CONTEXT = CallContext("rtc_1", "+15550100001", "+15557654321", "desk")
+
+
+@dataclass
+class Table:
+    number: int
+    on: date
+
+
+def find_table(people: int, day: Annotated[str, "ISO date"] = "today", kind: Literal["in", "out"] = "in") -> Table:
+    """Find a free table.
+
+    Use it before promising anything.
+
+    Args:
+        people: How many guests.
+        kind: Inside or outside.
+    """
+    return Table(people, date(2026, 11, 27))
+
+
+def who_calls(call: CallContext, greeting: str) -> str:
+    """Say who calls."""
+    return f"{greeting}, {call.caller} in {threading.current_thread().name}"
+
+
+async def slow(seconds: float) -> str:
+    """Take long."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+def breaks() -> str:
+    """Fail."""
+    raise ValueError("the password is 1234")
+
+
+def stops() -> str:
+    """Stop the process, or so it thinks."""
+    raise SystemExit(3)
+
+
+def unfillable(lock: Callable[[], Any]) -> str:
+    """Take what no JSON can hold."""
+    return ""
+
+
+def tool(name: str, **more: Any) -> ToolDefinition:
+    return read_tool({"entrypoint": f"tests.test_tools:{name}", "name": name, "timeout_seconds": 5, **more})
+
+
+def call(*calls: tuple[str, str, str], **more: Any) -> list[ToolFinished]:
+    """Call tools through the SDK's session and return what the model hears."""
+    finished: list[ToolFinished] = []
+
+    async def work() -> None:
+        import asyncio
+
+        done = asyncio.Event()
+
+        async def finish(event: ToolFinished) -> None:
+            finished.append(event)
+            if len(finished) == len({call_id for call_id, _, _ in calls}):
+                done.set()
+
+        names = dict.fromkeys(name for _, name, _ in calls)
+        tools = [{"entrypoint": f"tests.test_tools:{name}", **more} for name in names if name in globals()]
+        session = ToolSession(agent(f"tools: {json.dumps(tools)}\n", read_tool), CONTEXT, _unused, finish)
+        for one in calls:
+            await session.run(*one)
+        await done.wait()
+        await session.close()
+
+    run(work())
+    return finished
+
+
+async def _unused(event: Any) -> None:
+    raise AssertionError(f"{event} was sent")
+
+
+def test_the_model_sees_signature_and_docstring() -> None:
+    made = tool("find_table")
+    assert made.description == "Find a free table.\n\nUse it before promising anything."
+    assert made.parameters == {
+        "type": "object",
+        "properties": {
+            "people": {"type": "integer", "description": "How many guests."},
+            "day": {"type": "string", "default": "today", "description": "ISO date"},
+            "kind": {"type": "string", "enum": ["in", "out"], "default": "in", "description": "Inside or outside."},
+        },
+        "required": ["people"],
+    }
+
+
+def test_the_model_never_sees_the_call_context() -> None:
+    assert tool("who_calls").parameters["properties"].keys() == {"greeting"}
+
+
+def test_the_author_may_describe_a_tool_in_other_words() -> None:
+    assert tool("find_table", description="For tables.").description == "For tables."
+
+
+def test_a_type_that_no_model_can_fill_in_is_told() -> None:
+    with pytest.raises(EntrypointError, match="that no model can fill in"):
+        tool("unfillable")
+
+
+def test_a_result_is_json_whatever_the_function_returns() -> None:
+    (finished,) = call(("call_1", "find_table", '{"people": 4}'))
+    assert json.loads(finished.output) == {"number": 4, "on": "2026-11-27"}
+    assert not finished.failed
+
+
+def test_a_plain_function_runs_in_a_thread_and_knows_its_call() -> None:
+    (finished,) = call(("call_1", "who_calls", '{"greeting": "Hello"}'))
+    assert json.loads(finished.output) == "Hello, +15557654321 in switchboard-tool"
+
+
+@pytest.mark.parametrize("arguments", ['{"people": "many"}', "{}", "nonsense", "[]", '{"people": null}'])
+def test_arguments_that_do_not_fit_give_the_model_a_sentence(arguments: str) -> None:
+    (finished,) = call(("call_1", "find_table", arguments))
+    assert finished.failed
+    assert finished.output.startswith("The arguments do not fit.")
+
+
+@pytest.mark.parametrize("name", ["breaks", "stops"])
+def test_a_tool_that_raises_gives_the_model_a_safe_sentence_and_the_operator_the_traceback(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Trap 21: an exception in a tool must not end the call's control."""
+    first, second = call(("call_1", name, "{}"), ("call_2", "find_table", '{"people": 2}'))
+    failed, fine = sorted((first, second), key=lambda event: event.tool_call_id)
+    assert failed.failed
+    assert "1234" not in failed.output
+    assert not fine.failed
+    (record,) = [record for record in caplog.records if record.getMessage() == "a tool failed"]
+    assert record.exc_info
+    assert record.__dict__["call_id"] == "rtc_1"
+
+
+def test_a_tool_that_takes_too_long_gives_the_model_a_sentence() -> None:
+    (finished,) = call(("call_1", "slow", '{"seconds": 60}'), timeout_seconds=0.01)
+    assert finished.failed
+    assert "too long" in finished.output
+
+
+def test_a_tool_that_does_not_exist_is_told_to_the_model() -> None:
+    (finished,) = call(("call_1", "no_such_tool", "{}"))
+    assert finished.failed
+    assert finished.output == "Tool no_such_tool not found"
+
+
+def test_the_same_tool_call_told_twice_runs_once() -> None:
+    assert len(call(("call_1", "find_table", '{"people": 4}'), ("call_1", "find_table", '{"people": 4}'))) == 1
+
+
+def test_a_slow_tool_does_not_hold_up_a_fast_one() -> None:
+    first, _ = call(("call_1", "slow", '{"seconds": 0.05}'), ("call_2", "find_table", '{"people": 2}'))
+    assert first.tool_call_id == "call_2"
+
+
+def test_an_interruption_by_the_sdk_clears_what_is_buffered_too() -> None:
+    """Trap 20: the SDK's own model only cancels the response; the caller goes on hearing it."""
+    from agents.realtime.model_inputs import RealtimeModelSendInterrupt
+
+    sent: list[str] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event["type"])
+
+    async def finished(*_: str) -> None:
+        raise AssertionError("no tool ran")
+
+    run(SidebandModel(send, finished).send_event(RealtimeModelSendInterrupt()))
+    assert sent == ["response.cancel", "output_audio_buffer.clear"]
+
+
+def test_the_sdk_cannot_send_session_settings_of_its_own() -> None:
+    """Traps 2, 4, 5 and 6: its updates name another model, another voice and other tools."""
+    from agents.realtime.model_inputs import RealtimeModelSendSessionUpdate
+
+    from agents import UserError
+
+    async def finished(*_: str) -> None:
+        raise AssertionError("no tool ran")
+
+    with pytest.raises(UserError, match="not the SDK's to send"):
+        run(SidebandModel(_unused, finished).send_event(RealtimeModelSendSessionUpdate({"voice": "ash"})))

@@ -1,0 +1,63 @@
+"""The README tells the truth: its agent works, and nothing of the house is undocumented."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runtime import catalog as catalogs
+from runtime import demo
+from runtime import schema as schemas
+from runtime.cli import _parser
+from runtime.realtime.tools import read_tool
+from tests.house import source
+from tests.test_architecture import FLOORS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+AGENT = next(re.finditer(r"```yaml\n(.*?)```", README, re.DOTALL)).group(1)
+
+
+def test_the_agent_of_the_readme_checks_and_answers_in_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    changed = AGENT.replace("What can I get you?", "I am listening.")
+    catalog = catalogs.build([source(changed, "agents/pizzeria.yaml")], read_tool)
+    assert demo.run(catalog, "pizzeria", pace=0) == 0
+    assert "Pizzeria Aurora, good evening! I am listening." in capsys.readouterr().out
+
+
+def test_the_agent_of_the_readme_has_about_fifteen_lines() -> None:
+    assert len(AGENT.splitlines()) <= 17
+
+
+@pytest.mark.parametrize("field", sorted(schemas.load("agent").raw["properties"]))
+def test_every_field_is_documented(field: str) -> None:
+    assert f"`{field}`" in README
+
+
+def test_every_command_and_option_is_documented() -> None:
+    verbs = next(action for action in _parser()._actions if action.choices)
+    assert verbs.choices is not None
+    for verb, parser in dict(verbs.choices).items():
+        assert f"`switchboard {verb}" in README
+        options = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
+        missing = [option for option in sorted(options - {"--help", "--agents"}) if option not in README]
+        assert not missing, f"switchboard {verb} has undocumented options: {missing}"
+
+
+@pytest.mark.parametrize("name", sorted(set().union(*FLOORS) - {"__main__", "realtime"}))
+def test_every_module_is_on_the_map(name: str) -> None:
+    assert f"`{name}.py`" in README or f"**`{name}.py`**" in README
+
+
+def test_every_environment_variable_is_documented() -> None:
+    source_text = (ROOT / "runtime" / "settings.py").read_text("utf-8")
+    for name in set(re.findall(r'"((?:OPENAI|SWITCHBOARD)_[A-Z_]+)"', source_text)):
+        assert f"`{name}`" in README
+
+
+def test_the_targets_of_the_makefile_are_the_ones_it_names() -> None:
+    targets = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("make demo", "make test", "make bench"):
+        assert target in targets
+        assert target in README

@@ -1,0 +1,83 @@
+"""The host as its own process, as an operator runs it."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from runtime.simulator import Script, Service, Turn, serving
+from tests.house import MINIMAL, run
+from tests.line import KEY, SECRET
+
+ROOT = Path(__file__).parents[1]
+
+
+@asynccontextmanager
+async def serve(folder: Path, openai_url: str, *words: str) -> AsyncIterator[tuple[Process, str]]:
+    """Start `switchboard serve` and wait for its first line; the process is gone afterwards."""
+    environment = {
+        **os.environ, "OPENAI_API_KEY": KEY, "OPENAI_WEBHOOK_SECRET": SECRET, "OPENAI_BASE_URL": f"{openai_url}/v1",
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "runtime", "serve", str(folder), "--port", "0", *words,
+        stdout=PIPE, stderr=PIPE, cwd=ROOT, env=environment,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        first = (await process.stdout.readline()).decode()
+        assert "the webhook is http://127.0.0.1:" in first, first
+        yield process, first.rpartition(" ")[2].strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "desk.yaml").write_text(MINIMAL + "greeting: Hello.\n")
+
+    async def work() -> None:
+        service = Service(api_key=KEY, pace=0, script=Script((Turn("Hello?", "Yes?"),), hangs_up=False))
+        async with serving(service.app) as url, serve(tmp_path, url, "--drain-seconds", "0.1") as (process, webhook):
+            call = service.new_call()
+            assert await service.ring(call, webhook, SECRET) == 200
+            while call.heard < 2:
+                await call.moved(None)
+            process.send_signal(sent)
+            await call.ended.wait()
+            assert call.outcome == "hung up by host"
+            _, logged = await process.communicate()
+            assert process.returncode == 0, logged.decode()
+            assert "outcome=drained" in logged.decode()
+            assert "Traceback" not in logged.decode()
+
+    run(work(), 40)
+
+
+def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "desk.yaml").write_text(MINIMAL)
+
+    async def work() -> None:
+        service = Service(api_key=KEY, pace=0)
+        async with serving(service.app) as url, serve(tmp_path, url) as (process, webhook):
+            call = service.new_call()
+            await service.ring(call, webhook, SECRET)
+            await call.happened("session_update")
+            process.send_signal(signal.SIGTERM)
+            async with httpx2.AsyncClient(trust_env=False) as client:
+                ready = webhook.replace("openai/webhook", "readyz")
+                while (await client.get(ready)).status_code != 503:
+                    pass
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+            assert process.returncode == 0
+
+    run(work(), 40)

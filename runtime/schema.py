@@ -132,6 +132,21 @@ def _shutdown(_: Any, ends: Mapping[str, Any], value: Any, __: Any) -> Iterator[
 
 
 _Validator: Any = extend(Draft202012Validator, {"x-shutdown": _shutdown})  # type: ignore[no-untyped-call]
+_evolve, _evolved = _Validator.evolve, dict[int, Any]()
+
+
+def _evolve_once(validator: Any, **changes: Any) -> Any:
+    """Return the validator of a subschema, made once: jsonschema makes it again for every value of every document.
+
+    Right only for schemas without `$ref`, where a subschema means the same wherever it is come from.
+    """
+    subschema = id(changes["schema"])  # never another's: the validator that is kept keeps its subschema
+    if subschema not in _evolved:
+        _evolved[subschema] = _evolve(validator, **changes)
+    return _evolved[subschema]
+
+
+_Validator.evolve = _evolve_once
 
 
 @cache

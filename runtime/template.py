@@ -21,7 +21,7 @@ _environment = ImmutableSandboxedEnvironment(
 )
 _FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _SAFE = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr)  # cannot fail when known
-_EXPRESSION = re.compile(r"\{\{[^{}]*\}\}")
+_EXPRESSION = re.compile(r"(?<!\{)\{\{[^{}]*\}\}")
 _LINKS = (nodes.Getattr, nodes.Getitem)
 _DEFAULT_CURE = "If it may be missing, write {{ … | default('') }}."
 
@@ -44,7 +44,10 @@ class Template:
         once. A value that is missing in the samples counts as one that may be missing in a call.
         """
         found: dict[str, TemplateError] = {}
-        for first_line, part in _parts(self.text):
+        parts = list(_parts(self.text))
+        if any(_part(part).is_broken for _, part in parts) and not _part(self.text).is_broken:
+            parts = [(1, self.text)]  # braces inside quotes looked like an expression's end
+        for first_line, part in parts:
             for fault in _part(part).faults(samples):
                 placed = replace(fault, line=first_line + fault.line - 1, near=fault.near or part.partition("\n")[0])
                 found.setdefault(fault.message, placed)
@@ -82,7 +85,13 @@ class _Part:
         except RecursionError:
             return TemplateError("the template is nested too deeply", 1, "Make it simpler.")
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the part cannot even be read."""
+        return isinstance(self._nodes, TemplateError)
+
     def faults(self, samples: Mapping[str, Any]) -> list[TemplateError]:
+        """Return what is wrong with this part, with lines that count from its own first."""
         tree = self._nodes
         if isinstance(tree, TemplateError):
             return [tree]

@@ -41,6 +41,7 @@ def faults(text: str) -> list[str]:
         "{{ range(3) | list }} {{ tables - zero }} {{ restaurant | upper }}",
         "{# {{ unknown }} #}{% raw %}{{ unknown }}{% endraw %}",
         "{{ '}}' }} {{ {'a': 1}['a'] }}",
+        "{{ 'a }} {{ b' }} {{ restaurant }}",
     ],
 )
 def test_a_good_template_has_no_faults_and_renders(text: str) -> None:
@@ -65,6 +66,7 @@ def test_a_good_template_has_no_faults_and_renders(text: str) -> None:
         ("{{ restaurant is defned }}", "1 there is no test 'defned' | Did you mean 'defined'?"),
         ("a\n{% if tables %}\nb\n{% for d in days %}{% endfor %}", "2 {% if … %} is never closed | Write {% endif %}"),
         ("{% iff %}", "1 the template cannot be read (encountered unknown tag 'iff')"),
+        ("a\n{{{ restaurant }}", "2 the template cannot be read"),
         ("{{ restaurant }", "1 the template cannot be read (unexpected '}')"),
         ("a\n{% include 'x' %}", "2 a template cannot use other files | Write the text here."),
         ("{% extends 'x' %}", "1 a template cannot use other files"),

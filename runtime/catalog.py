@@ -7,11 +7,11 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, NamedTuple
 
 from runtime import document as documents
 from runtime import schema as schemas
+from runtime.conflicts import Standing, conflicts
 from runtime.definition import AgentDefinition, Rule, ToolDefinition, construct, names
 from runtime.document import Document, Path
 from runtime.errors import CatalogError, EntrypointError, Problem, did_you_mean, errors, listing
@@ -24,11 +24,15 @@ ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`."""
+    """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
+
+    `unreadable` says why there are no bytes.
+    """
 
     file: str
     raw: bytes
     sibling: Callable[[str], bytes] = field(repr=False)
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Draft:
     problems: tuple[Problem, ...]
     name: str | None = None
     name_at: tuple[int, int] = (1, 1)
+
+    @property
+    def standing(self) -> Standing:
+        """What of this agent can conflict with others."""
+        return Standing(self.file, self.name, self.name_at, self.definition.answers if self.definition else ())
 
 
 class Candidate(NamedTuple):
@@ -91,11 +100,15 @@ def assemble(definitions: Iterable[AgentDefinition], revision: str = "") -> Cata
 
 def problems(drafts: Sequence[Draft]) -> list[Problem]:
     """Return all problems of all drafts, and those between them, sorted by file and line."""
-    return sorted({p for made in drafts for p in made.problems} | set(_same_names(drafts)) | set(_ties(drafts)))
+    between = (conflict.problem_at(conflict.other.file) for conflict in conflicts(made.standing for made in drafts))
+    return sorted({problem for made in drafts for problem in made.problems} | set(between))
 
 
 def draft(source: Source, read_tool: ToolReader | None) -> Draft:
     """Read, check and construct one agent. Never raises for what an author may have written."""
+    if source.unreadable:
+        message = f"the file cannot be read ({source.unreadable.lower()})"
+        return Draft(source.file, None, (Problem(source.file, 1, 1, "", message, "Check the file's rights."),))
     document, found = documents.read(source.raw, source.file)
     if document is None:
         return Draft(source.file, None, tuple(found))
@@ -225,71 +238,6 @@ def _tools(
 def _unread(written: Mapping[str, Any]) -> ToolDefinition:
     description = written.get("description", "")
     return ToolDefinition(written["entrypoint"], written["name"], description, {}, written["timeout_seconds"])
-
-
-def _same_names(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    first: dict[str, Draft] = {}
-    for made in sorted(drafts, key=lambda made: made.file):
-        if made.name is None:
-            continue
-        other = first.setdefault(made.name, made)
-        if other is not made:
-            line, column = made.name_at
-            message = f"'{made.name}' is also the name of {other.file}:{other.name_at[0]}"
-            cure = "Give each agent a name of its own."
-            yield Problem(made.file, line, column, "name", message, cure)
-
-
-def _ties(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """Yield a problem for each pair of rules of two agents that could both take the same call."""
-    groups: dict[tuple[str, int], list[Candidate]] = {}
-    for made in drafts:
-        for rule in made.definition.answers if made.definition else ():
-            assert made.definition is not None
-            groups.setdefault((rule.called, rule.conditions), []).append(Candidate(rule, made.definition))
-    for group in groups.values():
-        for one, other in _overlapping(group):
-            first, second = sorted((one, other), key=lambda c: (c.agent.file, c.rule.line, c.rule.column))
-            rule = second.rule
-            message = f"{rule} is answered by {first.agent.file}:{first.rule.line} too, equally well"
-            cure = "Remove one of the two, or give one of them one more condition."
-            yield Problem(second.agent.file, rule.line, rule.column, "answers", message, cure)
-
-
-def _overlapping(group: list[Candidate]) -> Iterator[tuple[Candidate, Candidate]]:
-    """Yield the pairs of a group that one call could meet. A thousand tenants on one number stay cheap:
-    rules that want different exact values of a header that all of them name cannot meet."""
-    if len(group) < 2:
-        return
-    shared = set.intersection(*({name for name, _ in c.rule.headers} for c in group))
-    for name in sorted(shared):
-        parts: dict[str, list[Candidate]] = {}
-        for candidate in group:
-            parts.setdefault(dict(candidate.rule.headers)[name], []).append(candidate)
-        if len(parts) > 1 and not any(value.endswith("*") for value in parts):
-            for part in parts.values():
-                yield from _overlapping(part)
-            return
-    for one, other in combinations(group, 2):
-        if one.agent is not other.agent and _could_meet(one.rule, other.rule):
-            yield one, other
-
-
-def _could_meet(one: Rule, other: Rule) -> bool:
-    if one.caller and other.caller and not any(_patterns_meet(a, b) for a in one.caller for b in other.caller):
-        return False
-    headers = dict(other.headers)
-    return all(_patterns_meet(value, headers[name]) for name, value in one.headers if name in headers)
-
-
-def _patterns_meet(one: str, other: str) -> bool:
-    if one.endswith("*") and other.endswith("*"):
-        return one[:-1].startswith(other[:-1]) or other[:-1].startswith(one[:-1])
-    if one.endswith("*"):
-        return other.startswith(one[:-1])
-    if other.endswith("*"):
-        return one.startswith(other[:-1])
-    return one == other
 
 
 def unknown_agent(name: str, catalog: Catalog) -> str:

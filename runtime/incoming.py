@@ -39,6 +39,8 @@ class Headers(Mapping[str, str]):
 
 
 def _cleaned(value: str) -> str:
+    if value.isprintable():  # nearly all are
+        return value.strip()[:MAX_HEADER_LENGTH].strip()
     printable = "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in value[:2000])
     return printable.strip()[:MAX_HEADER_LENGTH].strip()
 

@@ -1,14 +1,21 @@
 """The verbs of the command `switchboard`. Each reads its words, calls one piece of the house, and prints."""
 
 import argparse
+import contextlib
+import gc
+import json
 import logging
 import sys
-from collections.abc import Sequence
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runtime import catalog as catalogs
-from runtime import document, files, reports
+from runtime import changes, document, files, git, reports
 from runtime.catalog import Catalog, Draft, ToolReader, unknown_agent
 from runtime.definition import AgentDefinition, ToolDefinition
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, errors
@@ -16,6 +23,7 @@ from runtime.incoming import SAMPLE_CALL, incoming_call
 from runtime.routing import Match, explain
 from runtime.session import settings_for
 from runtime.settings import called_header, read_settings
+from runtime.terminal import Paint
 
 _PROBLEMS, _USAGE = 1, 2
 
@@ -73,18 +81,21 @@ def _find_modules(paths: Sequence[Path]) -> None:
     sys.path[:0] = [folder for folder in files.import_folders(paths) if folder not in sys.path]
 
 
-def _catalog(path: str, read_tool: ToolReader | None = _read_tool, *, revision: bool = False) -> Catalog:
+def _catalog(path: str, read_tool: ToolReader | None = _read_tool) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
     folder = Path(path)
     _find_modules([folder])
-    drafts = [catalogs.draft(source, read_tool) for source in files.sources([folder])]
+    found = files.sources([folder])
+    return _assembled([catalogs.draft(source, read_tool) for source in found], git.current_revision(folder, found))
+
+
+def _assembled(drafts: Sequence[Draft], revision: str) -> Catalog:
     problems = catalogs.problems(drafts)
     if errors(problems):
         raise CatalogError(problems)
     for problem in problems:
         print(problem, file=sys.stderr)
-    definitions = [draft.definition for draft in drafts if draft.definition]
-    return catalogs.assemble(definitions, files.revision(folder) if revision else "")
+    return catalogs.assemble((draft.definition for draft in drafts if draft.definition), revision)
 
 
 # ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,23 +134,97 @@ def _complete(agent: AgentDefinition) -> dict[str, Any]:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.watch and (arguments.revision or arguments.follow):
+        raise SettingsError("--watch", "cannot be used with --revision or --follow", "A commit does not change.")
     settings = read_settings()
+    gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
-    from runtime.current import Current
+    from runtime.current import Current, Status
     from runtime.host import Host
+    from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
+    from runtime.reload import Drafts, Reloader, follow, watch
 
     for secret in settings.webhook_secrets:
         check_secret(secret)
     log.configure(logging.getLevelNamesMapping()[arguments.log_level.upper()])
-    catalog = _catalog(arguments.path, revision=True)
+    folder = Path(arguments.path)
+    _find_modules([folder])
+    modules = ToolModules(files.import_folders([folder]))
+    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool)
+    reading = read(None)
+    first = drafts.of(reading.sources, tools_changed=False)
+    catalog = _assembled(first, reading.revision)
+    current = Current(catalog, Status(catalog.revision, datetime.now().astimezone()))
+    reloader = Reloader(current, read, drafts, modules, strict=not arguments.watch)
+    reloader.start(first)
+    background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    if arguments.watch:
+        background.append(lambda: watch(reloader, folder, modules))
+    if arguments.follow:
+        fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
+        background.append(lambda: follow(reloader, arguments.follow, arguments.every, fetch))
     listener = server.listen(arguments.host, arguments.port)
-    host = Host(Current(catalog), settings, observers=(log.record_to_log,))
+    host = Host(current, settings, (log.record_to_log,), reload=reloader.reload, background=background)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     agents = reports.count(len(catalog.agents), "agent")
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)
     server.run(host, listener, arguments.drain_seconds)
     return 0
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    from runtime.realtime.webhook import sign
+
+    body = json.dumps({"revision": arguments.revision}).encode()
+    secret = read_settings().webhook_secrets[0]
+    headers = sign(secret, f"reload_{time.time_ns()}", int(time.time()), body)
+    status = _ask(arguments.url, "/control/reload", body, headers)
+    if "error" in status:
+        raise SettingsError("the host", f"refused: {status['error']['message']}")
+    print(reports.status(status))
+    return _PROBLEMS if status["result"] in ("refused", "partly") else 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    answer = _ask(arguments.url, "/readyz")
+    print(
+        f"{answer['status']}: {reports.count(answer['agents'], 'agent')}, {reports.count(answer['calls'], 'live call')}"
+    )
+    print(reports.status(answer["reload"]))
+    return 0 if answer["status"] == "ready" and answer["reload"]["result"] in ("loaded", "unchanged") else _PROBLEMS
+
+
+def _ask(url: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    """Ask a running host and return its answer as data. Raises `SettingsError` when nobody answers."""
+    try:
+        request = urllib.request.Request(url.rstrip("/") + path, body, dict(headers or {}))
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        with contextlib.suppress(ValueError):
+            return json.load(error)
+        raise SettingsError(url, f"answered {error.code}", "Is a Switchboard host there?") from error
+    except (OSError, ValueError) as error:
+        cure = "Start one with 'switchboard serve', or say where it is with --url."
+        raise SettingsError(url, f"is no running host ({getattr(error, 'reason', error)})", cure) from error
+
+
+# ── diff ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.agents)
+    if len(arguments.revisions) > 2:
+        raise SettingsError("diff", "takes two revisions at most")
+    old, new = [*(arguments.revisions or ["HEAD"]), None][:2]
+    before, after = (git.reader(folder, revision)(None) for revision in (old, new))
+    drafts = [catalogs.draft(source, None) for source in before.sources]
+    earlier = catalogs.assemble((draft.definition for draft in drafts if draft.definition), before.revision)
+    later = _assembled([catalogs.draft(source, None) for source in after.sources], after.revision)
+    found = changes.compare(earlier, later)
+    print(reports.DIFFS[arguments.format](found, Paint()), end="")
+    return 1 if found else 0
 
 
 # ── who-answers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,7 +255,7 @@ def _header(written: str) -> tuple[str, str]:
 
 def _demo(arguments: argparse.Namespace) -> int:
     print("Starting the host and the simulator …", file=sys.stderr, flush=True)
-    catalog = _catalog(arguments.agents, revision=True)
+    catalog = _catalog(arguments.agents)
     if arguments.name is not None and arguments.name not in catalog.agents:
         raise SettingsError("NAME", unknown_agent(arguments.name, catalog).removesuffix("."))
     from runtime import demo, log
@@ -230,6 +315,36 @@ def _parser() -> argparse.ArgumentParser:
         help="debug shows what people say (default: info)",
     )
 
+    serve.add_argument(
+        "--watch", action="store_true", help="staging: reload on each save; an agent with problems stays as it was"
+    )
+    serve.add_argument("--revision", metavar="REV", help="serve a commit, tag or branch instead of the work tree")
+    serve.add_argument("--follow", metavar="BRANCH", help="serve a branch and move to each new commit of it")
+    serve.add_argument(
+        "--every",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how often to look at a followed branch (default: 30)",
+    )
+    serve.add_argument("--fetch", metavar="REMOTE", help="fetch a followed branch from a remote first")
+
+    reload = _verb(verbs, "reload", _reload, "Make a running host take the catalog as it is now, all or nothing.")
+    reload.epilog = (
+        "Signs its request with OPENAI_WEBHOOK_SECRET. Exit code: 0 taken, 1 refused with problems, 2 usage."
+    )
+    reload.add_argument("--revision", metavar="REV", help="take a commit, tag or branch, an older one too")
+    _url(reload)
+
+    status = _verb(verbs, "status", _status, "Print what a running host serves and how its last reload went.")
+    _url(status)
+
+    diff = _verb(verbs, "diff", _diff, "Tell in sentences what changed for callers between two revisions.")
+    diff.epilog = "Without revisions: HEAD and the work tree. Exit code: 0 nothing, 1 changes, 2 usage."
+    diff.add_argument("revisions", nargs="*", metavar="REV", help="one revision against the work tree, or two")
+    diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
+    _agents(diff)
+
     who = _verb(
         verbs,
         "who-answers",
@@ -275,8 +390,17 @@ def _agents(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--agents", default="agents", metavar="PATH", help="the catalog's folder (default: agents)")
 
 
+def _url(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--url", default="http://127.0.0.1:8080", help="the running host (default: http://127.0.0.1:8080)"
+    )
+
+
 def _seconds(written: str) -> float:
-    seconds = float(written)
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = -1
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError("between 0 and 3600 seconds")
     return seconds

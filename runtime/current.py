@@ -1,18 +1,63 @@
-"""The holder of the live catalog: get it, swap it. A call keeps the one that it began with."""
+"""The holder of the live catalog and of how it came to be: get it, swap it. A call keeps the one it began with."""
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
 
 from runtime.catalog import Catalog
+from runtime.errors import Problem
+
+Result = Literal["loaded", "unchanged", "partly", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the last reload went: one value for `/readyz`, the log and `switchboard status`.
+
+    `partly`: what had problems stays at its last good version. `refused`: all stays. `older` names the agents that
+    run an older version than their file, `wanted` the revision that a followed branch stands at.
+    """
+
+    revision: str
+    at: datetime
+    result: Result = "loaded"
+    problems: tuple[Problem, ...] = field(default=())
+    older: tuple[str, ...] = ()
+    wanted: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the status for JSON; each problem as its fields and as the text that `check` prints."""
+        problems = [{**asdict(problem), "text": str(problem)} for problem in self.problems]
+        return {
+            "revision": self.revision,
+            "wanted": self.wanted or self.revision,
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "result": self.result,
+            "problems": problems,
+            "older": list(self.older),
+        }
 
 
 class Current:
-    """The catalog that the next call is matched in."""
+    """The catalog that the next call is matched in, and the last reload's status."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, status: Status | None = None) -> None:
         self._catalog = catalog
+        self._status = status or Status(catalog.revision, datetime.now().astimezone())
 
     def get(self) -> Catalog:
         """Return the live catalog."""
         return self._catalog
 
-    def swap(self, catalog: Catalog) -> None:
+    @property
+    def status(self) -> Status:
+        """How the last reload went."""
+        return self._status
+
+    def swap(self, catalog: Catalog, status: Status) -> None:
         """Make another catalog live for the next call."""
-        self._catalog = catalog
+        self._catalog, self._status = catalog, status
+
+    def stay(self, status: Status) -> None:
+        """Keep the catalog, and remember why."""
+        self._status = status

@@ -1,8 +1,7 @@
-"""The catalog's folder, and the git commit it stands at, to sources. Reads files; judges nothing."""
+"""The catalog's folder to sources. Reads files, each once as long as it stays the same; judges nothing."""
 
-import hashlib
 import os
-import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,74 +10,80 @@ from runtime.errors import SettingsError
 
 _ENDINGS = (".yaml", ".yml")
 
+SETTLED_SECONDS = 0.03  # a file that was written so long ago is written to its end
+
+Signature = tuple[int, ...]
+
+
+class Folder:
+    """A catalog's folder. Asked again, it reads only the files whose signature has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: dict[Path, tuple[Signature, bytes]] = {}
+
+    def sources(self) -> list[Source]:
+        """Return the agent files, sorted by path; a file that cannot be read is a source that says so.
+
+        Files and folders that start with `_` or `.` are no agents. Raises `SettingsError` when there is no folder.
+        """
+        if not self.path.is_dir():
+            raise _no_catalog(self.path)
+        return [self._source(file) for file in sorted(_agent_files(self.path))]
+
+    def _source(self, file: Path) -> Source:
+        def sibling(relative: str) -> bytes:
+            target = (file.parent / PurePosixPath(relative)).resolve()
+            if not target.is_relative_to(self.path.resolve()):
+                raise PermissionError(relative)
+            return self._bytes(target)
+
+        try:
+            return Source(file.as_posix(), self._bytes(file), sibling)
+        except OSError as error:
+            return Source(file.as_posix(), b"", sibling, error.strerror or "unknown")
+
+    def _bytes(self, file: Path) -> bytes:
+        known = self._read.get(file)
+        while known is None or known[0] != file_signature(file):
+            if (age := time.time() - file.stat().st_mtime) < SETTLED_SECONDS:
+                time.sleep(min(SETTLED_SECONDS, max(0.0, SETTLED_SECONDS - age)))  # somebody may still be writing
+            known = self._read[file] = (file_signature(file), file.read_bytes())
+        return known[1]
+
 
 def sources(paths: Sequence[Path]) -> list[Source]:
-    """Return the agent files of folders, and files named one by one, sorted by path.
-
-    Files and folders that start with `_` or `.` are no agents. Raises `SettingsError` for a path that is none.
-    """
+    """Return the agent files of folders, and files named one by one. Raises `SettingsError` for a path that is none."""
     found: dict[str, Source] = {}
     for path in paths:
-        if path.is_dir():
-            for file in _agent_files(path):
-                found[file.as_posix()] = _source(file, path)
-        elif path.is_file():
-            found[path.as_posix()] = _source(path, path.parent)
+        if path.is_file():
+            found[path.as_posix()] = Folder(path.parent)._source(path)
         else:
-            raise SettingsError(str(path), "is no file or folder", "Name the folder that holds the agents.")
+            found |= {source.file: source for source in Folder(path).sources()}
     return [found[name] for name in sorted(found)]
+
+
+def is_agent_file(parts: Sequence[str]) -> bool:
+    """Tell whether a path inside the catalog, as its parts, is an agent file."""
+    return parts[-1].lower().endswith(_ENDINGS) and not any(part[:1] in ("_", ".") for part in parts)
 
 
 def _agent_files(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name[0] not in "_."]
-        for name in files:
-            if name[0] not in "_." and name.lower().endswith(_ENDINGS):
-                yield Path(parent) / name
+        yield from (Path(parent, name) for name in files if is_agent_file([name]))
 
 
-def _source(file: Path, root: Path) -> Source:
-    def sibling(relative: str) -> bytes:
-        target = (file.parent / PurePosixPath(relative)).resolve()
-        if not target.is_relative_to(root.resolve()):
-            raise PermissionError(relative)
-        return target.read_bytes()
-
-    return Source(file.as_posix(), _bytes(file), sibling)
+def file_signature(file: Path) -> Signature:
+    about = file.stat()
+    return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino, about.st_mode
 
 
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise SettingsError(str(file), f"cannot be read ({error.strerror})", "Check the file's rights.") from error
+def _no_catalog(path: Path) -> SettingsError:
+    return SettingsError(str(path), "is no file or folder", "Name the folder that holds the agents.")
 
 
 def import_folders(paths: Sequence[Path]) -> list[str]:
     """Return where tool modules are found: the working directory, and the folders that hold the catalog."""
     holders = [(path if path.is_dir() else path.parent).resolve().parent for path in paths]
     return list(dict.fromkeys(str(folder) for folder in (Path.cwd(), *holders)))
-
-
-def revision(folder: Path) -> str:
-    """Return the commit that the folder stands at, with `+` and a digest where it differs from it.
-
-    Outside a git repository, the digest alone.
-    """
-    digest = hashlib.sha256()
-    for source in sources([folder]):
-        digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
-    short = digest.hexdigest()[:8]
-    commit = _git(folder, "rev-parse", "--short=12", "HEAD")
-    if not commit:
-        return short
-    changed = _git(folder, "status", "--porcelain", "--", ".")
-    return f"{commit}+{short}" if changed else commit
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

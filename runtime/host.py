@@ -1,12 +1,14 @@
 """The Starlette app: the webhook, health, and the calls in progress. Decides nothing about a call."""
 
 import asyncio
+import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +17,7 @@ from starlette.routing import Route
 
 from runtime import events as e
 from runtime.call import Outcome
-from runtime.current import Current
+from runtime.current import Current, Status
 from runtime.errors import TemplateError, WebhookError
 from runtime.incoming import incoming_call
 from runtime.phone import mask
@@ -34,23 +36,39 @@ REMEMBERED = 20_000  # deliveries; repeats of older ones are stale, so six minut
 _GOODBYE_SECONDS = 20.0  # the farewell's 12 s, and the hang-up's own tries
 
 
+Reload = Callable[[str | None], Awaitable[Status]]
+"""Reloads the catalog, at a revision where one is named, and returns how it went."""
+
+
 class Host:
     """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls."""
 
-    def __init__(self, current: Current, settings: Settings, observers: tuple[Observer, ...] = ()) -> None:
+    def __init__(
+        self,
+        current: Current,
+        settings: Settings,
+        observers: tuple[Observer, ...] = (),
+        *,
+        reload: Reload | None = None,
+        background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
         self.current = current
         self.draining = False
         self.calls: dict[str, Runner] = {}
         self._settings = settings
         self._observers = observers
+        self._reload = reload
+        self._background = background
         self._control = CallControl(settings.api_key, settings.base_url)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[Outcome]] = set()
+        self._reloads: set[asyncio.Future[Status]] = set()
         self.app = Starlette(
             routes=[
                 Route("/openai/webhook", self._webhook, methods=["POST"]),
                 Route("/healthz", self._alive),
                 Route("/readyz", self._ready),
+                Route("/control/reload", self._reload_now, methods=["POST"]),
             ],
             lifespan=self._lifespan,
         )
@@ -64,16 +82,24 @@ class Host:
             await runner.feed(e.DrainEnded())
         await self._until_quiet(_GOODBYE_SECONDS)
 
+    def reload_soon(self) -> None:
+        """Reload the catalog in the background, as SIGHUP asks for; how it went is told in the log."""
+        if self._reload is not None:
+            task = asyncio.ensure_future(self._reload(None))
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
+
     async def _until_quiet(self, seconds: float) -> None:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        background = [asyncio.create_task(_outlive(work)) for work in self._background]
         yield
-        for task in list(self._tasks):
+        for task in (*background, *self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*background, *self._tasks, return_exceptions=True)
         await self._control.close()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────
@@ -105,13 +131,24 @@ class Host:
     async def _ready(self, request: Request) -> Response:
         catalog = self.current.get()
         status = "draining" if self.draining else "ready"
-        body = {
-            "status": status,
-            "revision": catalog.revision,
-            "agents": len(catalog.agents),
-            "calls": len(self.calls),
-        }
+        reload = self.current.status.as_data()
+        numbers = {"agents": len(catalog.agents), "calls": len(self.calls)}
+        body = {"status": status, "revision": catalog.revision, **numbers, "reload": reload}
         return JSONResponse(body, 503 if self.draining else 200)
+
+    async def _reload_now(self, request: Request) -> Response:
+        """Reload for `switchboard reload`, which signs its request with the webhook's secret."""
+        try:
+            body = await _read_body(request)
+            webhook.verify(request.headers, body, self._settings.webhook_secrets)
+            asked = json.loads(body)
+            revision = asked.get("revision") if isinstance(asked, dict) else None
+        except (WebhookError, ValueError) as error:
+            return JSONResponse({"error": {"code": "refused", "message": str(error)}}, 400)
+        if self._reload is None:
+            return JSONResponse({"error": {"code": "refused", "message": "this host does not reload"}}, 400)
+        status = await self._reload(revision if isinstance(revision, str) else None)
+        return JSONResponse(status.as_data(), 409 if status.result in ("refused", "partly") else 200)
 
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,6 +197,18 @@ class Host:
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return False
+
+
+async def _outlive(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run work that belongs to the host and to no call; when it breaks, that is told, and it begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("work in the background failed and begins again")
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 async def _read_body(request: Request) -> bytes:

@@ -14,7 +14,7 @@ logger = logging.getLogger("switchboard.call")
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NUMBERS = {"called", "caller"}
-_NOISY = ("httpx2", "httpcore2", "openai", "openai.agents", "websockets.client", "uvicorn.error")
+_NOISY = ("httpx2", "httpcore2", "openai", "openai.agents", "websockets.client", "uvicorn.error", "watchfiles.main")
 
 
 def record_to_log(runner: Runner, record: Record) -> None:

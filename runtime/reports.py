@@ -1,10 +1,12 @@
 """Problems and answers as text for people and programs. Pure: a function for each form."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from runtime.catalog import Catalog
+from runtime.changes import Change, Risk, changed_fields
 from runtime.errors import Problem, errors
 from runtime.routing import Loss, Match, NoMatch
 
@@ -65,3 +67,87 @@ def answer(found: Match | NoMatch, losses: Sequence[Loss], called: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return `"1 agent"` or `"3 agents"`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def reloaded(before: Catalog, after: Catalog) -> list[str]:
+    """Return a reload in a line for each agent: what was added, changed (which fields) or removed."""
+    lines = []
+    for name in sorted(before.agents.keys() | after.agents.keys()):
+        old, new = before.agents.get(name), after.agents.get(name)
+        if old is None or new is None:
+            lines.append(f"reloaded: {name} {'added' if old is None else 'removed'}")
+        elif fields := changed_fields(old, new):
+            lines.append(f"reloaded: {name} changed ({', '.join(fields)})")
+        elif old is not new:
+            lines.append(f"reloaded: {name} has its tools afresh")
+    return lines
+
+
+def status(told: Mapping[str, Any]) -> str:
+    """Return a reload's status, as data, in lines: revision, when, how it went, and its problems."""
+    wanted = f" (wanted: {told['wanted']})" if told["wanted"] != told["revision"] else ""
+    lines = [f"revision {told['revision']}{wanted}, {told['result']} at {told['at']}"]
+    lines += [problem["text"] for problem in told["problems"]]
+    lines += [f"{agent} stays at its last good version" for agent in told["older"]]
+    return "\n".join(lines)
+
+
+Shade = Callable[[str, str], str]
+"""Puts text into a color."""
+
+
+def _diff_text(found: Sequence[Change], shade: Shade) -> str:
+    marks = {"same": ("", "", "dim"), "removed": ("[-", "-]", "red"), "added": ("{+", "+}", "green")}
+
+    def words(change: Change) -> str:
+        told = "".join(
+            space + shade(f"{marks[kind][0]}{text}{marks[kind][1]}", marks[kind][2])
+            for kind, space, text in _spaced(change)
+        )
+        return "\n      " + told.strip().replace("\n", "\n      ") if told else ""
+
+    return _grouped(
+        found,
+        lambda risk: shade(risk.value, "bold"),
+        lambda change: f"  {change.agent}: {change.sentence}{words(change)}",
+    )
+
+
+def _diff_markdown(found: Sequence[Change], _: Shade) -> str:
+    marks = {"same": "", "removed": "~~", "added": "**"}
+
+    def words(change: Change) -> str:
+        told = "".join(f"{space}{marks[kind]}{text}{marks[kind]}" for kind, space, text in _spaced(change))
+        return "\n  > " + told.strip().replace("\n", "\n  > ") if told else ""
+
+    return _grouped(
+        found,
+        lambda risk: f"### {risk.value}\n",
+        lambda change: f"- `{change.agent}`: {change.sentence}{words(change)}",
+    )
+
+
+def _spaced(change: Change) -> Iterator[tuple[str, str, str]]:
+    """Yield the pieces of a word diff with the space before each apart, so that marks hug the words."""
+    for kind, text in change.words:
+        bare = text.lstrip()
+        yield kind, text[: len(text) - len(bare)], bare
+
+
+def _grouped(found: Sequence[Change], heading: Callable[[Risk], str], line: Callable[[Change], str]) -> str:
+    parts = []
+    for risk in Risk:
+        if told := [line(change) for change in found if change.risk is risk]:
+            parts.append("\n".join([heading(risk), *told]))
+    return ("\n\n".join(parts) or "Nothing changed for callers.") + "\n"
+
+
+def _diff_json(found: Sequence[Change], _: Shade) -> str:
+    return as_json([{**asdict(change), "risk": change.risk.name.lower()} for change in found]) + "\n"
+
+
+DIFFS: dict[str, Callable[[Sequence[Change], Shade], str]] = {
+    "text": _diff_text,
+    "markdown": _diff_markdown,
+    "json": _diff_json,
+}

@@ -1,0 +1,149 @@
+"""The catalog in git: which commit a folder stands at, and the sources of any other, without touching the work tree."""
+
+import hashlib
+import posixpath
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.catalog import Source
+from runtime.errors import SettingsError
+from runtime.files import Folder, is_agent_file
+
+_TIMEOUT_SECONDS = 60
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The repository around a catalog's folder. `prefix` is the folder's path inside it, `""` or ending in `/`."""
+
+    folder: Path
+    prefix: str
+
+    def commit(self, revision: str) -> str:
+        """Return the short commit id of a commit, tag or branch. Raises `SettingsError`."""
+        found = _git(self.folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        if not found:
+            raise SettingsError(f"'{revision}'", "is no commit, tag or branch of this repository")
+        return found.strip()[:_SHORT]
+
+    def sources(self, revision: str) -> list[Source]:
+        """Return the catalog's sources as they stand at a revision, with the paths of the work tree."""
+        listed = _git(self.folder, "ls-tree", "-r", "-z", "--full-tree", self.commit(revision), self.prefix or ".")
+        blobs: dict[str, str] = {}
+        for entry in (listed or "").split("\0"):
+            about, tab, path = entry.partition("\t")
+            if tab and about.startswith("100"):  # plain files; links lead out of what was committed
+                blobs[path.removeprefix(self.prefix)] = about.split()[2]
+        contents = self._read(blobs)
+        return [_source(self.folder, path, contents) for path in sorted(blobs) if is_agent_file(path.split("/"))]
+
+    def _read(self, blobs: dict[str, str]) -> dict[str, bytes]:
+        """Return the blobs' contents, from one process for all of them."""
+        asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), "cat-file", "--batch"],
+            input=asked, capture_output=True, timeout=_TIMEOUT_SECONDS, check=True,
+        )  # fmt: skip
+        contents, at = {}, 0
+        for path in blobs:
+            end = done.stdout.index(b"\n", at)
+            size = int(done.stdout[at:end].split()[2])
+            contents[path] = done.stdout[end + 1 : end + 1 + size]
+            at = end + 1 + size + 1
+        return contents
+
+
+def around(folder: Path) -> Repository | None:
+    """Return the repository around a folder, or None where there is none."""
+    prefix = _git(folder, "rev-parse", "--show-prefix") if folder.is_dir() else None
+    return None if prefix is None else Repository(folder, prefix.strip())
+
+
+def current_revision(folder: Path, sources: Sequence[Source]) -> str:
+    """Return the commit that a folder stands at, with `+` and a content digest where it differs from it.
+
+    Outside a repository, the digest alone.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
+    short = digest.hexdigest()[:8]
+    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not commit:
+        return short
+    changed = _git(folder, "status", "--porcelain", "--", ".")
+    return f"{commit.strip()[:_SHORT]}+{short}" if changed else commit.strip()[:_SHORT]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A catalog's sources as they stood at one moment, and the revision that this was."""
+
+    sources: Sequence[Source]
+    revision: str
+
+
+def reader(folder: Path, revision: str | None) -> Callable[[str | None], Reading]:
+    """Return what reads the catalog: the work tree's, or that of `revision`; at another one when it is asked to.
+
+    What it returns raises `SettingsError` when there is no such folder or revision.
+    """
+    work_tree = Folder(folder)
+    known: dict[str, Reading] = {}
+
+    def read(other: str | None) -> Reading:
+        wanted = other or revision
+        if wanted is None:
+            found = work_tree.sources()
+            return Reading(found, current_revision(folder, found))
+        repository = around(folder)
+        if repository is None:
+            raise SettingsError(str(folder), "is in no git repository", "A revision needs one.")
+        commit = repository.commit(wanted)
+        if commit not in known:
+            known.clear()
+            known[commit] = Reading(repository.sources(commit), commit)
+        return known[commit]
+
+    return read
+
+
+def fetcher(folder: Path, remote: str, branch: str) -> Callable[[], str]:
+    """Return what brings a remote's branch and moves the local one to it; it says what failed, or `""`."""
+
+    def fetch() -> str:
+        done = _run(folder, "fetch", "--quiet", "--update-head-ok", remote, f"{branch}:{branch}")
+        return "" if done is not None and done.returncode == 0 else (done.stderr.strip() if done else "git hangs")
+
+    return fetch
+
+
+def _source(folder: Path, path: str, contents: dict[str, bytes]) -> Source:
+    def sibling(relative: str) -> bytes:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
+        if target.startswith("../"):
+            raise PermissionError(relative)
+        try:
+            return contents[target]
+        except KeyError:
+            raise FileNotFoundError(relative) from None
+
+    return Source((folder / path).as_posix(), contents[path], sibling)
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git says, or None when it refuses or is not there."""
+    done = _run(folder, *words)
+    return done.stdout if done is not None and done.returncode == 0 else None
+
+
+def _run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str] | None":
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,374 @@
+"""Reloading: what is live after an edit, and what stays. Files are real, time is not waited for."""
+
+import asyncio
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime import CallContext
+from runtime.catalog import Catalog, assemble, build
+from runtime.current import Current, Status
+from runtime.definition import ToolDefinition
+from runtime.errors import CatalogError
+from runtime.files import Folder
+from runtime.git import reader
+from runtime.modules import ToolModules
+from runtime.realtime.tools import read_tool
+from runtime.reload import Drafts, Reloader, follow, watch
+from tests.house import MINIMAL, run
+
+OTHER = MINIMAL.replace("desk", "other").replace("+15550100001", "+15550100002")
+TOOL = 'tools: [{entrypoint: "reloaded_tool:answer"}]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a catalog's folder with two agents, and a folder for tool modules beside it on the path."""
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "desk.yaml").write_text(MINIMAL)
+    (agents / "other.yaml").write_text(OTHER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    yield agents
+    for name in [name for name in sys.modules if name.startswith("reloaded_")]:
+        del sys.modules[name]
+
+
+class Watched(Current):
+    """A holder that remembers each swap and lets a test wait for the next reload's end."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(catalog)
+        self.swapped: list[int] = []
+        self._ended = asyncio.Event()
+
+    def swap(self, catalog: Catalog, status: Status) -> None:
+        super().swap(catalog, status)
+        self.swapped.append(len(catalog.agents))
+        self._ended.set()
+
+    def stay(self, status: Status) -> None:
+        super().stay(status)
+        self._ended.set()
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        """Wait until something holds; the suite's own limit ends a wait that is in vain."""
+        while not met():
+            self._ended.clear()
+            await self._ended.wait()
+
+
+def reloader(folder: Path, *, strict: bool = False, revision: str | None = None) -> Reloader:
+    modules = ToolModules([str(folder.parent)])
+    read, drafts = reader(folder, revision), Drafts(read_tool)
+    first = drafts.of(read(None).sources, tools_changed=False)
+    catalog = assemble((made.definition for made in first if made.definition), read(None).revision)
+    made = Reloader(Watched(catalog), read, drafts, modules, strict=strict)
+    made.start(first)
+    return made
+
+
+def voices(made: Reloader) -> dict[str, str]:
+    return {name: str(agent.data["voice"]) for name, agent in made.current.get().agents.items()}
+
+
+def reload(made: Reloader, revision: str | None = None) -> Status:
+    return run(made.reload(revision))
+
+
+def test_a_saved_file_is_live_for_the_next_call(folder: Path) -> None:
+    made = reloader(folder)
+    before = made.current.get()
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+    status = reload(made)
+    assert (status.result, status.problems) == ("loaded", ())
+    assert voices(made) == {"desk": "cedar", "other": "marin"}
+    assert before.agents["desk"].data["voice"] == "marin", "a call keeps what it began with"
+    assert before.agents["other"] is made.current.get().agents["other"], "what did not change is not made again"
+
+
+def test_a_file_with_problems_keeps_its_last_good_version_and_others_go_on(folder: Path) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    (folder / "other.yaml").write_text(OTHER + "voice: cedar\n")
+    status = reload(made)
+    assert (status.result, status.older) == ("partly", ("desk",))
+    assert voices(made) == {"desk": "marin", "other": "cedar"}
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: sage\n")
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "sage", "other": "cedar"}
+
+
+def test_in_production_a_bad_catalog_is_refused_as_a_whole(folder: Path) -> None:
+    made = reloader(folder, strict=True)
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    (folder / "other.yaml").write_text(OTHER + "voice: cedar\n")
+    status = reload(made)
+    assert status.result == "refused"
+    assert "nobody" in str(status.problems[0])
+    assert voices(made) == {"desk": "marin", "other": "marin"}
+    assert made.current.status is status
+
+
+def test_a_tie_is_laid_at_the_door_of_the_file_that_changed_last(folder: Path) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").write_text(MINIMAL.replace("100001", "100002"))
+    status = reload(made)
+    assert [Path(problem.file).name for problem in status.problems] == ["desk.yaml"]
+    assert status.older == ("desk",)
+    assert str(made.current.get().agents["desk"].answers[0].called) == "+15550100001"
+
+
+def test_a_deleted_file_removes_its_agent_and_a_new_one_adds_one(folder: Path) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").rename(folder / "renamed.yaml")
+    (folder / "other.yaml").unlink()
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "marin"}
+
+
+def test_unchanged_content_is_no_reload(folder: Path) -> None:
+    made = reloader(folder)
+    before = made.current.get()
+    (folder / "desk.yaml").write_text(MINIMAL)
+    assert reload(made).result == "unchanged"
+    assert made.current.get() is before
+
+
+def test_a_changed_instructions_file_changes_its_agent(folder: Path) -> None:
+    (folder / "desk.txt").write_text("One.")
+    (folder / "desk.yaml").write_text(MINIMAL.replace("instructions: Be brief.", "instructions_file: desk.txt"))
+    made = reloader(folder)
+    (folder / "desk.txt").write_text("Two.")
+    assert reload(made).result == "loaded"
+    assert made.current.get().agents["desk"].instructions.text == "Two."
+    (folder / "desk.txt").unlink()
+    assert reload(made).older == ("desk",)
+
+
+def test_a_folder_that_vanishes_leaves_everything_live_until_it_returns(folder: Path) -> None:
+    made = reloader(folder)
+    away = folder.rename(folder.parent / "away")
+    assert reload(made).result == "refused"
+    assert voices(made) == {"desk": "marin", "other": "marin"}
+    (away / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+    away.rename(folder)
+    assert reload(made).result == "loaded"
+    assert voices(made)["desk"] == "cedar"
+
+
+def test_a_file_that_cannot_be_read_keeps_its_last_good_version(folder: Path) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").unlink()
+    (folder / "desk.yaml").symlink_to(folder / "desk.yaml")
+    status = reload(made)
+    assert status.older == ("desk",)
+    assert "cannot be read" in status.problems[0].message
+
+
+def test_a_loop_of_folders_is_walked_once(folder: Path) -> None:
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    assert len(Folder(folder).sources()) == 2
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def says(made: Reloader) -> str:
+    (tool,) = made.current.get().agents["desk"].tools
+    return answer(tool)
+
+
+def answer(tool: ToolDefinition) -> str:
+    assert tool.invoke is not None
+    return str(run(tool.invoke(CallContext("", "", "", ""), "{}")))
+
+
+def write_tool(folder: Path, word: str, before: str = "") -> None:
+    (folder.parent / "reloaded_tool.py").write_text(f"{before}\ndef answer() -> str:\n    return {word!r}\n")
+
+
+def test_a_changed_tool_is_imported_afresh_and_old_calls_keep_the_old_one(folder: Path) -> None:
+    write_tool(folder, "one")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder)
+    old = made.current.get().agents["desk"].tools[0]
+    write_tool(folder, "two")
+    assert reload(made).result == "loaded"
+    assert says(made) == '"two"'
+    assert answer(old) == '"one"'
+
+
+def test_a_module_that_a_tool_imports_is_read_afresh_too(folder: Path) -> None:
+    (folder.parent / "reloaded_words.py").write_text("WORD = 'one'\n")
+    tool = "from reloaded_words import WORD\n\ndef answer() -> str:\n    return WORD\n"
+    (folder.parent / "reloaded_tool.py").write_text(tool)
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder)
+    (folder.parent / "reloaded_words.py").write_text("WORD = 'two'\n")
+    reload(made)
+    assert says(made) == '"two"'
+
+
+@pytest.mark.parametrize("broken", ["raise SystemExit(3)", "raise ValueError('x')", "def (", "import nothing_such"])
+def test_a_tool_that_breaks_on_import_is_a_problem_and_the_last_good_one_stays(folder: Path, broken: str) -> None:
+    write_tool(folder, "one")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder)
+    write_tool(folder, "two", before=broken)
+    status = reload(made)
+    assert status.older == ("desk",)
+    assert says(made) == '"one"'
+    assert reload(made).older == ("desk",)
+    write_tool(folder, "three")
+    assert reload(made).result == "loaded"
+    assert says(made) == '"three"'
+
+
+def test_a_module_that_was_missing_is_found_when_it_comes(folder: Path) -> None:
+    write_tool(folder, "one")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder)
+    write_tool(folder, "two", before="import reloaded_extra")
+    assert reload(made).older == ("desk",)
+    (folder.parent / "reloaded_extra.py").write_text("")
+    assert reload(made).result == "loaded"
+    assert says(made) == '"two"'
+
+
+# ── watching and following ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def until(made: Reloader, agent: str, voice: str) -> None:
+    assert isinstance(made.current, Watched)
+    await made.current.until(lambda: voices(made).get(agent) == voice)
+
+
+def test_a_watched_folder_is_live_after_a_save_however_the_editor_saves(folder: Path) -> None:
+    made = reloader(folder)
+    modules = ToolModules([str(folder.parent)])
+
+    async def work() -> None:
+        watching = asyncio.create_task(watch(made, folder, modules, 0.1))
+        (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+        await until(made, "desk", "cedar")
+        (folder / ".desk.yaml.swp").write_text("nonsense: [")
+        (folder / "desk.yaml~").write_text("nonsense: [")
+        (folder / "4913").write_text(MINIMAL + "voice: sage\n")
+        (folder / "4913").rename(folder / "desk.yaml")
+        await until(made, "desk", "sage")
+        assert made.current.status.problems == ()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    run(work())
+
+
+def test_forty_files_at_once_are_one_reload(folder: Path) -> None:
+    made = reloader(folder)
+    assert isinstance(made.current, Watched)
+    swapped = made.current.swapped
+
+    async def work() -> None:
+        watching = asyncio.create_task(watch(made, folder, ToolModules([]), 0.1))
+        (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+        await until(made, "desk", "cedar")
+        swapped.clear()
+        for number in range(40):
+            text = MINIMAL.replace("desk", f"a{number}").replace("+15550100001", f"+1777{number:04}")
+            (folder / f"a{number}.yaml").write_text(text)
+        await until(made, "a39", "marin")
+        assert swapped == [42]
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    run(work())
+
+
+def test_a_followed_branch_moves_to_each_good_commit_and_stays_at_the_last(folder: Path) -> None:
+    from tests.test_git import commit, git
+
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder)
+    made = reloader(folder, strict=True, revision="main")
+
+    async def work() -> None:
+        following = asyncio.create_task(follow(made, "main", 0.01, None))
+        (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+        good = commit(folder)
+        await until(made, "desk", "cedar")
+        (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+        bad = commit(folder)
+        assert isinstance(made.current, Watched)
+        await made.current.until(lambda: made.current.status.result == "refused")
+        assert (made.current.status.revision, made.current.status.wanted) == (good, bad)
+        assert made.current.get().revision == good
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        status = await made.reload("HEAD~2")
+        assert status.result == "loaded"
+        assert voices(made)["desk"] == "marin"
+
+    run(work())
+
+
+# ── whatever happens ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_edits_what_is_live_is_complete_valid_and_the_newest_that_was(folder: Path, seed: int) -> None:
+    """Good and bad edits, partial writes, renames and deletes: when the dust settles, live equals a fresh load of the
+    folder, or the last good one where it has problems."""
+    chance = random.Random(seed)
+    made = reloader(folder)
+    names = [f"a{number}" for number in range(4)]
+    good: dict[str, str] = {}
+
+    def text(name: str) -> str:
+        number = chance.randrange(6)  # two agents may want one number
+        return (
+            MINIMAL.replace("desk", name).replace("+15550100001", f"+1999{number}")
+            + f"speed: 1.{chance.randrange(5)}\n"
+        )
+
+    for _ in range(25):
+        for _ in range(chance.randrange(1, 3)):
+            file = folder / f"{chance.choice(names)}.yaml"
+            match chance.randrange(5):
+                case 0 | 1:
+                    file.write_text(text(file.stem))
+                case 2:
+                    file.write_text(text(file.stem)[: chance.randrange(1, 30)])
+                case 3:
+                    file.unlink(missing_ok=True)
+                case 4 if file.exists():
+                    file.rename(folder / f"{chance.choice(names)}.yaml")
+        status = reload(made)
+        live = made.current.get()
+        served = [agent.file for agent in live.agents.values()]
+        assert len(served) == len(set(served)), "no file is served twice"
+        assert status.revision == live.revision
+        try:
+            fresh = build(Folder(folder).sources(), None)
+        except CatalogError:
+            assert status.result == "partly"
+            broken = {problem.file for problem in status.problems if problem.severity == "error"}
+            assert broken, "problems are told"
+            for agent in live.agents.values():
+                if agent.file not in broken:
+                    assert agent.digest == digest(folder, agent.file)
+        else:
+            assert status.older == ()
+            assert {a.name: a.digest for a in live.agents.values()} == {a.name: a.digest for a in fresh.agents.values()}
+            good = {agent.file: agent.digest for agent in live.agents.values()}
+    assert good is not None
+
+
+def digest(folder: Path, file: str) -> str:
+    import hashlib
+
+    return hashlib.sha256((folder / Path(file).name).read_bytes()).hexdigest()[:12]

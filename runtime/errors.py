@@ -14,6 +14,7 @@
 Nothing here reads, waits or logs.
 """
 
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -63,6 +64,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def listing(words: Sequence[str], joiner: str = "or") -> str:
     """Return `"a, b or c"`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
+
+
+def frames(error: BaseException) -> str:
+    """Return where an exception and its cause came from, without their words: they may hold a caller's."""
+    places = [f"{trace.filename}:{trace.lineno} {trace.name}" for trace in traceback.extract_tb(error.__traceback__)]
+    told = " < ".join([type(error).__name__, *reversed(places[-6:])])
+    return f"{told}, from {frames(error.__cause__)}" if error.__cause__ is not None else told
 
 
 class SwitchboardError(Exception):
@@ -136,7 +144,7 @@ class CallControlError(SwitchboardError):
     """The Calls API said no, or nothing. `status` is None when no answer came.
 
     `code` and `param` are the service's own (protocol: `call_id_not_found`, `session.voice`); `sent` tells that
-    the request may have reached the service although no answer came back.
+    the request may have been carried out all the same: no answer came back, or a gateway's.
     """
 
     message: str
@@ -146,7 +154,8 @@ class CallControlError(SwitchboardError):
     sent: bool = False
 
     def __str__(self) -> str:
-        return f"{self.status or 'no answer'} {self.code or ''} {self.message}".replace("  ", " ")
+        about = " ".join(str(part) for part in (self.status, self.code) if part)
+        return f"{about}: {self.message}" if about else self.message
 
 
 @dataclass
@@ -157,7 +166,7 @@ class SidebandError(SwitchboardError):
     status: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.status or 'no answer'} {self.message}"
+        return f"{self.status}: {self.message}" if self.status else self.message
 
 
 @dataclass

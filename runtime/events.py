@@ -30,9 +30,13 @@ class CallTurnedAway:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The accept was answered with a 2xx. `dropped` names a parameter that the service refused."""
+    """The accept was taken. `dropped` names the parameters that the service refused.
 
-    dropped: str | None = None
+    Not `certain`: an answer was lost, and only attaching can tell.
+    """
+
+    dropped: tuple[str, ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,13 @@ class DrainEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HostStopped:
+    """The host stops now: there is no time to say goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """Something of ours broke while it served this call."""
+    """Something of ours broke while it served this call. `reason` names the kind of failure, and no words of a call."""
 
     reason: str
 
@@ -166,12 +175,13 @@ class ResponseCreated:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDone:
-    """A response was generated to its end; the caller may still be hearing it."""
+    """A response was generated to its end; the caller may still be hearing it. `line` as in `ResponseCreated`."""
 
     response_id: str
     status: str
     reason: str = ""
     usage: Mapping[str, Any] = field(default_factory=dict)
+    line: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +201,12 @@ class PlaybackEnded:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The model calls a tool with arguments as JSON text."""
+    """The model calls a tool with arguments as JSON text, in one of its responses."""
 
     tool_call_id: str
     name: str
     arguments: str
+    response_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +222,7 @@ class ToolFinished:
 
 Event = (
     CallArrived | CallTurnedAway | Accepted | AcceptFailed | Attached | AttachFailed | SidebandClosed | HungUp
-    | TimerFired | DrainEnded | Failed | SessionConfirmed | ServiceRefused | CallerSpoke | CallerTurnEnded
+    | TimerFired | DrainEnded | HostStopped | Failed | SessionConfirmed | ServiceRefused | CallerSpoke | CallerTurnEnded
     | DigitPressed | ItemAdded | Transcribed | TranscriptionFailed | AgentSaid | ResponseCreated | ResponseDone
     | PlaybackStarted | PlaybackEnded | ToolCalled | ToolFinished
 )  # fmt: skip

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from runtime import events as e
 from runtime.call import Outcome
 from runtime.current import Current, Status
-from runtime.errors import TemplateError, WebhookError
+from runtime.errors import TemplateError, WebhookError, frames
 from runtime.incoming import incoming_call
 from runtime.phone import mask
 from runtime.realtime import sideband, webhook
@@ -32,8 +32,11 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
 FRESH_SECONDS = 60.0  # nobody lets it ring longer; a delivery that comes later tells of a call that is over
-REMEMBERED = 20_000  # deliveries; repeats of older ones are stale, so six minutes at 50 calls a second suffice
-_GOODBYE_SECONDS = 20.0  # the farewell's 12 s, and the hang-up's own tries
+REMEMBERED = (
+    40_000  # two for each delivery; repeats of older ones are stale, so six minutes at 50 calls a second suffice
+)
+GOODBYE_SECONDS = 17.0  # the farewell's 12 s, and the 3 s in which a hang-up is tried
+STOP_SECONDS = 4.0  # the hang-up's 3 s
 
 
 Reload = Callable[[str | None], Awaitable[Status]]
@@ -78,9 +81,11 @@ class Host:
         self.draining = True
         logger.info("draining", extra={"calls": len(self.calls), "seconds": seconds})
         await self._until_quiet(seconds)
-        for runner in list(self.calls.values()):
-            await runner.feed(e.DrainEnded())
-        await self._until_quiet(_GOODBYE_SECONDS)
+        await self._tell_all(e.DrainEnded())
+        await self._until_quiet(GOODBYE_SECONDS)
+
+    async def _tell_all(self, event: e.Event) -> None:
+        await asyncio.gather(*(runner.feed(event) for runner in self.calls.values()), return_exceptions=True)
 
     def reload_soon(self) -> None:
         """Reload the catalog in the background, as SIGHUP asks for; how it went is told in the log."""
@@ -97,6 +102,8 @@ class Host:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         background = [asyncio.create_task(_outlive(work)) for work in self._background]
         yield
+        await self._tell_all(e.HostStopped())
+        await self._until_quiet(STOP_SECONDS)
         for task in (*background, *self._tasks):
             task.cancel()
         await asyncio.gather(*background, *self._tasks, return_exceptions=True)
@@ -162,7 +169,7 @@ class Host:
             self.calls.pop(call_id, None)
             self._tasks.discard(done)
             if not done.cancelled() and (error := done.exception()):
-                logger.error("a call's runner failed", exc_info=error, extra={"call_id": call_id})
+                logger.error("a call's runner failed", extra={"call_id": call_id, "error": frames(error)})
 
         task.add_done_callback(forget)
 
@@ -172,7 +179,7 @@ class Host:
         call = incoming_call(call_id, delivery.headers, started_at, self._settings.called_header)
         age = time.time() - delivery.created_at
         if age > FRESH_SECONDS:
-            reason = f"the call came {age:.0f} s ago"
+            reason = f"the call came {age:.0f} s ago; a late delivery, or compare the clocks"
             return e.CallTurnedAway(call, Outcome.STALE, None, reason)
         if self.draining:
             return e.CallTurnedAway(call, Outcome.NOT_TAKEN, 503, "the host is draining")

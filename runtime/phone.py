@@ -34,7 +34,9 @@ def matches(pattern: str, number: str) -> bool:
 
 
 def mask(number: str) -> str:
-    """Return a number fit for a log: `'+1555•••0001'`. Short ones lose all but two digits."""
-    if len(number) <= 8:
-        return number[:1] + "•••" + number[-2:] if number else "unknown"
-    return f"{number[:5]}•••{number[-4:]}"
+    """Return a number fit for a log: `'+1555•••0001'`. Short ones show no more than half of their digits."""
+    if not number:
+        return "unknown"
+    digits = len(number) - 1
+    shown = 4 if digits >= 11 else digits // 4
+    return f"{number[: 1 + shown]}•••{number[len(number) - shown :]}"

@@ -25,6 +25,11 @@ class Row:
     def agrees(self) -> bool:
         return _holds(self.declared, self.confirmed)
 
+    def told(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the row as fields for a log, and as private ones: tracing may hold a caller's number."""
+        values = {"declared": self.declared, "confirmed": self.confirmed}
+        return ({"field": self.field}, values) if self.field == "tracing" else ({"field": self.field, **values}, {})
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -25,7 +25,7 @@ from runtime.commands import (
     StartTimer,
 )
 from runtime.context import CallContext
-from runtime.errors import CallControlError, SidebandError, UnexpectedEvent
+from runtime.errors import CallControlError, SidebandError, UnexpectedEvent, frames
 from runtime.realtime import messages
 from runtime.realtime.control import CallControl, is_gone
 from runtime.realtime.model import ToolSession
@@ -68,7 +68,7 @@ class Runner:
             self.match = arrival.match
             self._context = _context(arrival)
         try:
-            await self.feed(arrival)
+            await self._guard(self.feed(arrival))
             await self._finished.wait()
         finally:
             await self._release()
@@ -114,11 +114,11 @@ class Runner:
 
     async def _accept(self, session: Mapping[str, Any]) -> None:
         try:
-            dropped = await self._control.accept(self.call_id, session)
+            taken = await self._control.accept(self.call_id, session)
         except CallControlError as error:
             await self.feed(e.AcceptFailed(str(error), gone=is_gone(error)))
         else:
-            await self.feed(e.Accepted(dropped))
+            await self.feed(e.Accepted(taken.dropped, taken.certain))
 
     async def _attach_and_read(self, again: bool) -> None:
         try:
@@ -193,8 +193,17 @@ class Runner:
         try:
             await work
         except Exception as error:
-            logger.exception("a call failed", extra={"call_id": self.call_id})
-            await self.feed(e.Failed(f"{type(error).__name__}: {error}"))
+            fields = {"call_id": self.call_id, "error": frames(error)}
+            logger.error("a call failed", extra=fields, exc_info=logger.isEnabledFor(logging.DEBUG))
+            await self._give_up(type(error).__name__)
+
+    async def _give_up(self, reason: str) -> None:
+        """Tell the call that we failed; when even that fails, end it all the same."""
+        try:
+            await self.feed(e.Failed(reason))
+        except Exception as error:
+            logger.error("a call ended without a word", extra={"call_id": self.call_id, "error": frames(error)})
+            self._finished.set()
 
     async def _release(self) -> None:
         for timer in self._timers.values():

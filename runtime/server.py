@@ -70,5 +70,7 @@ class _Server(uvicorn.Server):
         self._draining = loop.create_task(self._drain())
 
     async def _drain(self) -> None:
-        await self._host.drain(self._drain_seconds)
-        self.should_exit = True
+        try:
+            await self._host.drain(self._drain_seconds)
+        finally:
+            self.should_exit = True

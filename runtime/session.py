@@ -25,6 +25,7 @@ _SAY = (
     "Say exactly the words between the triple quotes, in their own language, and nothing before or after them:\n"
     '"""{text}"""'
 )
+FAREWELL = "farewell"
 _FAREWELL = (
     "The line has to close now. In the language of this conversation, say in one short sentence that you are "
     "sorry, that the call ends here, and goodbye. Ask nothing."
@@ -49,6 +50,12 @@ class SessionSettings:
         """Whether the call begins with its turns held."""
         detects = self.session["audio"]["input"]["turn_detection"] is not None
         return self.greeting is not None and detects and (self.wait_for_caller or not self.interruptible)
+
+    @property
+    def answers_turns(self) -> bool:
+        """Whether the agent declares that the service answers the caller's turns by itself."""
+        detection = self.session["audio"]["input"]["turn_detection"]
+        return detection is not None and bool(detection.get("create_response", True))
 
     def accept(self) -> dict[str, Any]:
         """Return the complete body for accept (protocol 1.5)."""
@@ -88,7 +95,7 @@ class SessionSettings:
 
     def farewell(self) -> dict[str, Any]:
         """Return a `response.create`'s response that says goodbye in the conversation's own language."""
-        return self._response(_FAREWELL, "farewell")
+        return self._response(_FAREWELL, FAREWELL)
 
     def _response(self, instructions: str, line: str) -> dict[str, Any]:
         voice = self.session["audio"]["output"]["voice"]
@@ -125,9 +132,10 @@ def settings_for(agent: AgentDefinition, call: IncomingCall) -> SessionSettings:
     if data["tracing"] is not None:
         session["tracing"] = _tracing(data["tracing"], names)
     greeting = agent.greeting
-    if greeting is None:
+    text = greeting.text.render(names) if greeting else ""
+    if greeting is None or not text:
         return SessionSettings(session)
-    return SessionSettings(session, greeting.text.render(names), greeting.interruptible, greeting.wait_for_caller)
+    return SessionSettings(session, text, greeting.interruptible, greeting.wait_for_caller)
 
 
 def _tracing(tracing: Any, names: Mapping[str, Any]) -> Any:

@@ -54,8 +54,10 @@ class Line:
 
 
 @asynccontextmanager
-async def line(*agents: str, read_tool: ToolReader | None = None, **service: Any) -> AsyncIterator[Line]:
-    """Serve agents, each given as its YAML text, to a simulator."""
+async def line(
+    *agents: str, read_tool: ToolReader | None = None, key: str = KEY, **service: Any
+) -> AsyncIterator[Line]:
+    """Serve agents, each given as its YAML text, to a simulator; `key` is the one that the host uses."""
     simulator = Service(api_key=KEY, pace=0, **service)
     records: list[tuple[str, Record]] = []
 
@@ -63,7 +65,7 @@ async def line(*agents: str, read_tool: ToolReader | None = None, **service: Any
         records.append((runner.call_id, record))
 
     async with serving(simulator.app) as url:
-        settings = Settings(KEY, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
+        settings = Settings(key, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
         host = Host(Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool)), settings, (observe,))
         async with serving(host.app) as address:
             yield Line(simulator, host, address, records)

@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"schema", "definition"},
     {"conflicts"},
     {"catalog"},
-    {"routing", "session", "receipt", "commands", "changes", "reconcile"},
+    {"routing", "session", "receipt", "commands", "turns", "changes", "reconcile"},
     {"events", "responses"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

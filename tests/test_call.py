@@ -56,6 +56,10 @@ class Play:
     def greeted(self) -> "Play":
         return self >> e.ResponseCreated("resp_1", "greeting") >> e.AgentSaid("resp_1", "item_1", "Hello.")
 
+    def over(self, status: str = "completed") -> "Play":
+        """The greeting's generation ends."""
+        return self >> e.ResponseDone("resp_1", status, line="greeting")
+
     @property
     def sent(self) -> list[dict[str, Any]]:
         return [dict(command.event) for command in self.did if isinstance(command, Send)]
@@ -110,15 +114,43 @@ def test_a_call_that_is_gone_at_accept_is_neither_rejected_nor_hung_up() -> None
 
 
 def test_a_failed_accept_frees_the_caller() -> None:
+    """A refusal may hide an accept that was taken: reject and hang up, whichever finds something to end."""
     play = Play() >> Play().arrival >> e.AcceptFailed("500", gone=False)
     assert play.done(Reject) == [Reject(503)]
+    assert play.done(HangUp)
+    play >> e.HungUp()
     assert play.call.outcome is Outcome.ACCEPT_FAILED
+
+
+def test_an_accept_whose_answer_was_lost_is_told_by_attaching() -> None:
+    """Trap 10."""
+    play = Play() >> Play().arrival >> e.Accepted(certain=False) >> e.AttachFailed("404", gone=True)
+    assert play.done(Reject) == [Reject(503)]
+    assert play.done(HangUp)
+
+
+def test_a_call_that_is_accepted_while_draining_is_hung_up() -> None:
+    play = Play() >> Play().arrival >> e.DrainEnded() >> e.Accepted()
+    assert play.done(HangUp)
+    assert play.call.outcome is Outcome.DRAINED
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 5])
+def test_a_host_that_stops_hangs_up_at_once(steps: int) -> None:
+    play = Play(GREETS)
+    events = [play.arrival, e.Accepted(), e.Attached(), play.confirmation(), e.DrainEnded()]
+    for event in events[:steps]:
+        play >> event
+    play >> e.HostStopped()
+    assert play.done(HangUp)
+    play >> e.HungUp()
+    assert play.recorded("ended").fields["outcome"] == "drained"
 
 
 def test_a_setting_that_accept_refused_is_told_loudly_and_tried_again_with_the_update() -> None:
     """Trap 26."""
     more = "turn_detection: {type: server_vad, threshold: 0.6}\n"
-    play = Play(more) >> Play(more).arrival >> e.Accepted("session.audio.input.turn_detection.threshold")
+    play = Play(more) >> Play(more).arrival >> e.Accepted(("session.audio.input.turn_detection.threshold",))
     assert "refused a setting" in play.done(Record)[1].what
     play >> e.Attached()
     assert play.sent[0]["session"]["audio"]["input"]["turn_detection"]["threshold"] == 0.6
@@ -167,6 +199,18 @@ def test_an_update_is_sent_again_without_what_the_service_refused() -> None:
     assert play.call.state is State.ACTIVE
 
 
+@pytest.mark.parametrize("code", ["response_cancel_not_active", "conversation_already_has_active_response"])
+def test_other_errors_do_not_pass_for_the_updates_refusal(code: str) -> None:
+    play = Play(GREETS).attached() >> e.ServiceRefused(code, "no")
+    assert play.call.state is State.ATTACHING
+
+
+def test_a_voice_that_may_not_change_any_more_is_left_out() -> None:
+    """Trap 1."""
+    play = Play().attached() >> e.ServiceRefused("cannot_update_voice", "no", None, "update_1")
+    assert play.types == ["session.update"]
+
+
 def test_an_update_that_stays_refused_leaves_the_call_with_what_accept_settled() -> None:
     play = Play(GREETS).attached() >> e.ServiceRefused("invalid_request_error", "no")
     assert play.types == ["response.create"]
@@ -195,11 +239,12 @@ def test_without_a_greeting_the_agent_waits() -> None:
 
 
 def test_what_was_said_is_compared_with_the_declared_greeting() -> None:
-    play = Play(GREETS).active().greeted()
+    play = Play(GREETS).active().greeted().over()
     assert play.recorded("greeting").fields == {"likeness": "exact"}
     assert play.call.receipt.greeting == "exact"
     play = Play(GREETS).active() >> e.ResponseCreated("resp_1", "greeting")
     play >> e.AgentSaid("resp_1", "item_1", "Something else entirely here.")
+    play.over()
     assert play.recorded("greeting").level > 20
 
 
@@ -213,14 +258,33 @@ def test_a_guarded_greeting_holds_the_callers_turns_until_it_was_heard() -> None
     assert update["session"]["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
 
 
-@pytest.mark.parametrize("end", ["cancelled", "failed", "incomplete"])
+def test_an_interrupted_greeting_is_not_judged() -> None:
+    play = Play(GREETS).active().greeted().over("cancelled")
+    assert play.recorded("the greeting was broken off").level == 20
+    assert play.call.receipt.greeting is None
+
+
+def test_a_greeting_that_fails_is_asked_for_again_after_a_rest() -> None:
+    play = Play(GUARDED).active().greeted().over("failed")
+    assert play.sent == []
+    assert StartTimer("response", 1.5) in play.did
+    play >> e.TimerFired("response")
+    assert play.types == ["response.create"]
+
+
+def test_an_answer_of_the_services_own_that_fails_is_asked_for() -> None:
+    play = Play().active() >> e.ResponseCreated("resp_1") >> e.ResponseDone("resp_1", "failed", "rate_limit_exceeded")
+    assert play.sent[0]["response"] == {"metadata": {"switchboard": "answer"}}
+
+
+@pytest.mark.parametrize("end", ["cancelled", "incomplete"])
 def test_a_guarded_greeting_that_breaks_off_gives_the_caller_the_word(end: str) -> None:
     play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", end, "x")
     assert play.types == ["session.update"]
 
 
 def test_a_guarded_greeting_that_never_ends_gives_the_caller_the_word_after_a_while() -> None:
-    play = Play(GUARDED).active() >> e.TimerFired("greeting")
+    play = Play(GUARDED).active() >> e.TimerFired("greeting heard")
     assert play.types == ["session.update"]
 
 
@@ -251,15 +315,53 @@ def test_a_turn_that_comes_while_turns_are_held_is_answered_after_the_release(la
 
 
 def test_a_release_that_is_refused_is_sent_again_without_what_was_refused() -> None:
-    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "failed")
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "cancelled")
     parameter = "session.audio.input.turn_detection.eagerness"
     play >> e.ServiceRefused("unknown_parameter", "Unknown parameter", parameter, "update_2")
     assert "eagerness" not in play.sent[0]["session"]["audio"]["input"]["turn_detection"]
 
 
 def test_when_the_service_will_not_answer_turns_again_we_ask_for_each_answer() -> None:
-    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "failed")
+    play = Play(GUARDED).active().greeted() >> e.ResponseDone("resp_1", "cancelled")
     play >> e.ServiceRefused("invalid_request_error", "no") >> e.CallerTurnEnded()
+    assert play.types == ["response.create"]
+
+
+def test_a_harmless_error_while_the_release_is_unconfirmed_changes_nothing() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled") >> e.ServiceRefused("response_cancel_not_active", "no")
+    play >> e.SessionConfirmed(play.settings.declared(held=False)) >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
+def test_a_release_that_is_confirmed_as_still_held_makes_us_answer() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled")
+    play >> e.SessionConfirmed(play.settings.declared(held=True)) >> e.CallerTurnEnded()
+    assert play.types == ["response.create"]
+
+
+def test_a_release_that_is_never_confirmed_makes_us_answer() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled") >> e.CallerTurnEnded() >> e.TimerFired("confirm")
+    assert play.types == ["response.create"]
+
+
+def test_an_agent_that_declares_no_answers_gets_none_from_us() -> None:
+    silent = "turn_detection: {type: semantic_vad, create_response: false}\n"
+    play = Play(GUARDED + silent).active().greeted() >> e.CallerTurnEnded()
+    play.over("cancelled") >> e.SessionConfirmed(play.settings.declared(held=False)) >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
+def test_a_hello_that_nobody_told_us_of_does_not_leave_the_caller_in_silence() -> None:
+    play = Play(WAITS).active()
+    assert StartTimer("hello", 6.0) in play.did
+    play >> e.TimerFired("hello")
+    assert play.types == ["response.create"]
+    play >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
+def test_a_caller_who_only_presses_a_key_is_greeted() -> None:
+    play = Play(WAITS).active() >> e.DigitPressed("1")
     assert play.types == ["response.create"]
 
 
@@ -283,7 +385,7 @@ def test_a_greeting_that_the_service_never_begins_is_told_loudly() -> None:
     play = Play(GUARDED).active()
     for _ in range(4):
         play >> e.TimerFired("response")
-    assert play.recorded("the service never began a response").level > 30
+    assert play.recorded("the service never gave a response").level > 30
     assert play.types == ["session.update"]
 
 
@@ -295,7 +397,12 @@ def test_a_tool_runs_beside_the_conversation_and_the_model_goes_on_exactly_once(
     assert play.done(RunTool) == [RunTool("call_1", "find", '{"a": 1}')]
     play >> e.ResponseDone("resp_1", "completed") >> e.ToolFinished("call_1", "find", '{"b": 2}')
     assert play.types == ["conversation.item.create", "response.create"]
-    assert play.sent[0]["item"] == {"type": "function_call_output", "call_id": "call_1", "output": '{"b": 2}'}
+    assert play.sent[0]["item"] == {
+        "id": "switchboard_1",
+        "type": "function_call_output",
+        "call_id": "call_1",
+        "output": '{"b": 2}',
+    }
     play >> e.ResponseCreated("resp_2", "after call_1") >> e.ResponseDone("resp_2", "completed")
     assert play.sent == []
 
@@ -306,6 +413,37 @@ def test_a_result_that_comes_while_the_agent_speaks_is_told_afterwards() -> None
     assert play.types == ["conversation.item.create"]
     play >> e.ResponseDone("resp_2", "completed")
     assert play.types == ["response.create"]
+
+
+def test_two_tools_of_one_response_are_followed_by_one_answer() -> None:
+    play = (
+        Play().active()
+        >> e.ToolCalled("call_1", "find", "{}", "resp_1")
+        >> e.ToolCalled("call_2", "find", "{}", "resp_1")
+    )
+    play >> e.ToolFinished("call_1", "find", "1")
+    assert play.types == ["conversation.item.create"]
+    play >> e.ToolFinished("call_2", "find", "2")
+    assert play.types == ["conversation.item.create", "response.create"]
+
+
+def test_a_slow_tool_of_an_earlier_response_holds_up_no_other() -> None:
+    play = (
+        Play().active()
+        >> e.ToolCalled("call_1", "slow", "{}", "resp_1")
+        >> e.ToolCalled("call_2", "fast", "{}", "resp_2")
+    )
+    play >> e.ToolFinished("call_2", "fast", "2")
+    assert play.types == ["conversation.item.create", "response.create"]
+
+
+def test_a_result_that_was_sent_into_a_dying_socket_is_sent_again() -> None:
+    """Trap 18."""
+    play = Play().active() >> e.ToolCalled("call_1", "find", "{}") >> e.ToolFinished("call_1", "find", "1")
+    play >> e.SidebandClosed(1006) >> e.Attached()
+    assert play.types == ["session.update", "conversation.item.create", "response.create"]
+    play >> e.ItemAdded("switchboard_1", None) >> e.SidebandClosed(1006) >> e.Attached()
+    assert "conversation.item.create" not in play.types
 
 
 def test_arguments_and_results_are_private_in_the_records() -> None:
@@ -387,6 +525,33 @@ def test_a_caller_who_was_heard_may_be_silent(event: e.Event) -> None:
     assert CancelTimer("first words") in play.did
 
 
+def test_first_words_that_came_just_before_the_timer_count() -> None:
+    play = Play().active() >> e.CallerSpoke() >> e.TimerFired("first words")
+    assert play.did == []
+
+
+def test_nobody_is_hung_up_on_while_the_agent_is_still_heard() -> None:
+    play = Play(GREETS).active().greeted() >> e.PlaybackStarted("resp_1")
+    play.over() >> e.TimerFired("first words")
+    assert not play.done(HangUp)
+
+
+def test_a_drain_while_the_sideband_is_lost_hangs_up_at_once() -> None:
+    play = Play().active() >> e.SidebandClosed(1006) >> e.DrainEnded()
+    assert play.done(HangUp)
+
+
+def test_a_caller_who_leaves_before_the_session_is_confirmed_has_hung_up() -> None:
+    """Trap 17."""
+    play = Play().attached() >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.HungUp()
+    assert play.call.outcome is Outcome.CALLER_HUNG_UP
+
+
+def test_a_hang_up_that_was_not_taken_is_told_loudly() -> None:
+    play = Play().active() >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.HungUp("503")
+    assert play.recorded("ended").level == 40
+
+
 def test_the_wait_for_first_words_begins_when_the_greeting_was_heard() -> None:
     play = Play(GREETS).active().greeted() >> e.TimerFired("first words")
     assert not play.done(HangUp)
@@ -398,7 +563,7 @@ def test_a_drained_call_ends_after_the_goodbye_was_heard() -> None:
     """Trap 19."""
     play = Play().active() >> e.DrainEnded()
     assert play.types == ["response.create"]
-    assert StartTimer("farewell", FAREWELL_SECONDS) in play.did
+    assert StartTimer("goodbye", FAREWELL_SECONDS) in play.did
     play >> e.ResponseCreated("resp_1", "farewell") >> e.ResponseDone("resp_1", "completed")
     assert not play.done(HangUp)
     play >> e.PlaybackEnded("resp_1")
@@ -408,7 +573,7 @@ def test_a_drained_call_ends_after_the_goodbye_was_heard() -> None:
 
 
 def test_a_goodbye_that_is_never_heard_does_not_keep_the_call() -> None:
-    play = Play().active() >> e.DrainEnded() >> e.TimerFired("farewell")
+    play = Play().active() >> e.DrainEnded() >> e.TimerFired("goodbye")
     assert play.done(HangUp)
 
 

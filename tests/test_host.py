@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from runtime.host import MAX_BODY_BYTES
+from runtime.log import Formatter
 from runtime.realtime.tools import read_tool
 from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn
 from runtime.simulator.webhook import empty_event, incoming, sign
@@ -90,7 +91,7 @@ def test_a_tool_is_called_with_the_models_arguments_and_the_answer_goes_on() -> 
 
 def test_two_tools_of_one_response_are_both_answered_without_a_second_active_response() -> None:
     uses = (ToolUse("find_table", '{"people": 4}'), ToolUse("find_table", '{"people": 2}'))
-    _, made = call(TOOLS, script=Script((Turn("Tables?", (uses, "Both are free.", "Anything else?")),)))
+    _, made = call(TOOLS, script=Script((Turn("Tables?", (uses, "Both are free.")),)))
     assert len(made.peer.tool_outputs) == 2
     assert made.peer.errors == []
 
@@ -288,6 +289,38 @@ def test_fifty_calls_at_once_all_live() -> None:
             return [one.outcome for one in made]
 
     assert run(work()) == ["hung up by caller"] * 50
+
+
+def test_a_host_that_stops_hangs_up_its_live_calls_and_records_their_end() -> None:
+    """Nobody is left talking to a model that nobody steers."""
+
+    async def work() -> tuple[Line, Any]:
+        async with line(GREETS) as served:
+            made = await served.ring()
+            await heard(made, 1)
+        return served, made
+
+    served, made = run(work())
+    assert made.outcome == "hung up by host"
+    assert served.outcome == "drained"
+
+
+def test_an_accept_that_hangs_leaves_no_call_behind() -> None:
+    """Traps 10 and 11: the service took it, the answer never came."""
+    served, _made = call(behavior=Behavior(accept_response="hangs"))
+    assert served.outcome == "caller_hung_up"
+    assert served.told("greeting")
+
+
+def test_a_key_that_cannot_be_sent_ends_the_call_and_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> Line:
+        async with line(GREETS, key="sk-gehe\u00edm") as served:
+            await served.ring()
+            await served.quiet()
+            return served
+
+    assert run(work()).outcome == "accept_failed"
+    assert "sk-" not in "".join(Formatter().format(record) for record in caplog.records)
 
 
 # ── who is answered ───────────────────────────────────────────────────────────────────────────────────────────

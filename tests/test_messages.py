@@ -37,6 +37,14 @@ READ = [
         e.ToolCalled("c", "f", "{}"),
     ),
     ({"type": "response.output_item.done", "item": {"type": "message"}}, None),
+    (
+        {
+            "type": "response.output_item.done",
+            "response_id": "r",
+            "item": {"type": "function_call", "call_id": "c", "name": "f", "arguments": "", "status": "incomplete"},
+        },
+        None,  # the caller interrupted: half a wish is no wish
+    ),
     ({"type": "output_audio_buffer.cleared", "response_id": "r"}, e.PlaybackEnded("r", True)),
     ({"type": "session.created", "session": {}}, None),
     ({"type": "something.new"}, None),

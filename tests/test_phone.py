@@ -49,5 +49,7 @@ def test_a_number_fits_its_pattern(pattern: str, number: str, fits: bool) -> Non
 
 def test_a_log_never_shows_a_whole_number() -> None:
     assert mask("+15550100001") == "+1555•••0001"
-    assert mask("+12345") == "+•••45"
+    assert mask("+29012345") == "+29•••45"
+    assert mask("+12345") == "+1•••5"
+    assert mask("+123") == "+•••"
     assert mask("") == "unknown"

@@ -89,15 +89,17 @@ def test_a_response_that_began_by_itself_does_not_confirm_ours() -> None:
     responses = Responses()
     responses.want("greeting", {"a": 1})
     responses.created("resp_auto", None)
-    assert responses.wants("greeting")
+    assert not responses.idle
+    assert asked(responses.waited()) == []
+    assert asked(responses.done("resp_auto")) == [{"a": 1}]
 
 
 def test_after_a_lost_sideband_what_was_asked_for_is_asked_again() -> None:
     responses = Responses()
     responses.created("resp_auto", None)
     responses.want("one", {"a": 1})
-    responses.forget()
-    assert asked(responses.resume()) == [{"a": 1}]
+    responses.detach()
+    assert asked(responses.attach()) == [{"a": 1}]
 
 
 def test_a_timer_that_fires_late_forgets_nothing() -> None:
@@ -105,3 +107,49 @@ def test_a_timer_that_fires_late_forgets_nothing() -> None:
     responses.created("resp_auto", None)
     assert responses.waited() == []
     assert responses.active == "resp_auto"
+
+
+def test_nothing_is_asked_for_while_the_sideband_is_lost() -> None:
+    responses = Responses()
+    responses.detach()
+    assert asked(responses.want("one", {"a": 1})) == []
+    assert asked(responses.attach()) == [{"a": 1}]
+
+
+def test_a_response_whose_beginning_was_missed_is_known_by_its_end() -> None:
+    responses = Responses()
+    responses.want("greeting", {"a": 1})
+    responses.detach()
+    responses.attach()
+    assert asked(responses.done("resp_1", "greeting")) == []
+    assert responses.idle
+
+
+def test_a_response_that_fails_is_asked_for_again_after_a_rest_and_not_for_ever() -> None:
+    responses = Responses()
+    responses.want("one", {"a": 1})
+    for number in range(MAX_TRIES - 1):
+        responses.created(f"resp_{number}", "one")
+        assert asked(responses.done(f"resp_{number}", "one", failed=True)) == []
+        assert asked(responses.waited()) == [{"a": 1}]
+    responses.created("resp_last", "one")
+    responses.done("resp_last", "one", failed=True)
+    assert responses.lost == ["one"]
+    assert responses.idle
+
+
+def test_any_end_frees_a_response_that_was_never_named() -> None:
+    responses = Responses()
+    responses.want("one", {"a": 1})
+    responses.refused(None, "busy")
+    assert asked(responses.done("resp_7")) == [{"a": 1}]
+
+
+def test_one_wish_is_kept_once() -> None:
+    responses = Responses()
+    responses.created("resp_auto", None)
+    responses.want("answer", {})
+    responses.want("answer", {})
+    assert len(asked(responses.done("resp_auto"))) == 1
+    responses.created("resp_1", "answer")
+    assert asked(responses.done("resp_1", "answer")) == []

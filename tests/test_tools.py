@@ -13,6 +13,7 @@ from runtime import CallContext
 from runtime.definition import ToolDefinition
 from runtime.errors import EntrypointError
 from runtime.events import ToolFinished
+from runtime.log import Formatter
 from runtime.realtime.model import SidebandModel, ToolSession
 from runtime.realtime.tools import read_tool
 from tests.house import agent, run
@@ -59,6 +60,23 @@ def breaks() -> str:
 def stops() -> str:
     """Stop the process, or so it thinks."""
     raise SystemExit(3)
+
+
+async def exits() -> str:
+    """Stop the event loop, or so it thinks."""
+    raise SystemExit(3)
+
+
+async def cancels() -> str:
+    """Pass for somebody who was cancelled."""
+    import asyncio
+
+    raise asyncio.CancelledError
+
+
+def interrupts() -> str:
+    """Press Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def unfillable(lock: Callable[[], Any]) -> str:
@@ -145,7 +163,7 @@ def test_arguments_that_do_not_fit_give_the_model_a_sentence(arguments: str) -> 
     assert finished.output.startswith("The arguments do not fit.")
 
 
-@pytest.mark.parametrize("name", ["breaks", "stops"])
+@pytest.mark.parametrize("name", ["breaks", "stops", "exits", "interrupts"])
 def test_a_tool_that_raises_gives_the_model_a_safe_sentence_and_the_operator_the_traceback(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,8 +174,14 @@ def test_a_tool_that_raises_gives_the_model_a_safe_sentence_and_the_operator_the
     assert "1234" not in failed.output
     assert not fine.failed
     (record,) = [record for record in caplog.records if record.getMessage() == "a tool failed"]
-    assert record.exc_info
+    assert "test_tools.py" in record.__dict__["error"]
+    assert "1234" not in Formatter().format(record), "an exception's words may be a caller's"
     assert record.__dict__["call_id"] == "rtc_1"
+
+
+def test_a_tool_that_cancels_itself_is_answered() -> None:
+    (finished,) = call(("call_1", "cancels", "{}"))
+    assert finished.failed
 
 
 def test_a_tool_that_takes_too_long_gives_the_model_a_sentence() -> None:

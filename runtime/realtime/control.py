@@ -8,19 +8,29 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import httpx2
 import openai
 from openai import AsyncOpenAI
 
 from runtime.errors import CallControlError
 from runtime.session import leave_out
 
-TIMEOUT_SECONDS = 5.0  # protocol trap 11: 3 to 5 s
+TIMEOUT_SECONDS = 3.0  # protocol trap 11: 3 to 5 s
 TRY_AGAIN_SECONDS = 3.0  # a caller who has heard it ring for longer hangs up, or the carrier does
 _PAUSE_SECONDS = 0.2
-_GONE = {"call_id_not_found", "decision_already_made"}
+_DECIDED = "decision_already_made"
+_GONE = {"call_id_not_found", _DECIDED}
+_GATEWAYS = {502, 504}  # who gave up waiting for an answer may have passed the request on
+
+
+class Taken(NamedTuple):
+    """An accept that was taken: the parameters that were left out, and whether the service said so itself."""
+
+    dropped: tuple[str, ...]
+    certain: bool
 
 
 class CallControl:
@@ -29,46 +39,55 @@ class CallControl:
     def __init__(self, api_key: str, base_url: str) -> None:
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS)
 
-    async def accept(self, call_id: str, session: Mapping[str, Any]) -> str | None:
-        """Accept a call, once. Returns the parameter that the service refused and that was left out, or None.
+    async def accept(self, call_id: str, session: Mapping[str, Any]) -> Taken:
+        """Accept a call.
 
-        Connection errors and 5xx are tried again within 3 seconds, a 400 that names an unknown parameter once
-        without it. A refusal after an attempt whose answer was lost counts as accepted: the attach tells the
-        truth. Raises `CallControlError`; its status 404 means that there is no such call any more.
+        Connection errors and 5xx are tried again within 3 seconds, a 400 that names an unknown parameter without
+        it. Where an answer was lost the accept may have been taken, so that a refusal or silence afterwards counts
+        as accepted, though not for certain. Raises `CallControlError`; see `is_gone`.
         """
+        dropped: tuple[str, ...] = ()
+        perhaps_taken = tried = False
         give_up_at = time.monotonic() + TRY_AGAIN_SECONDS
-        dropped: str | None = None
-        answer_lost = False
         while True:
             try:
                 await self._post(call_id, "accept", session)
             except CallControlError as error:
                 parameter = _unknown_parameter(error)
-                if parameter is not None and dropped is None:
-                    dropped, session = parameter, leave_out(session, parameter)
+                if parameter is not None and parameter not in dropped:
+                    dropped, session = (*dropped, parameter), leave_out(session, parameter)
                     continue
-                if error.status is not None and error.status < 500:
-                    if answer_lost:
-                        return dropped
-                    raise
-                answer_lost = answer_lost or error.sent
-                if time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                refused = error.status is not None and error.status < 500
+                perhaps_taken = perhaps_taken or error.sent or (tried and error.code == _DECIDED)
+                tried = True
+                if refused or time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                    if perhaps_taken:
+                        return Taken(dropped, certain=False)
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                return dropped
+                return Taken(dropped, certain=True)
 
     async def reject(self, call_id: str, status: int) -> None:
         """Reject a call with a SIP status code. Raises `CallControlError`."""
         await self._post(call_id, "reject", {"status_code": status})
 
     async def hang_up(self, call_id: str) -> None:
-        """End a call. One that is over already is fine. Raises `CallControlError`."""
-        try:
-            await self._post(call_id, "hangup", None)
-        except CallControlError as error:
-            if not is_gone(error):
-                raise
+        """End a call. One that is over already is fine, so that it can be tried again as often as need be.
+
+        Raises `CallControlError` when the service did not take it within 3 seconds.
+        """
+        give_up_at = time.monotonic() + TRY_AGAIN_SECONDS
+        while True:
+            try:
+                return await self._post(call_id, "hangup", None)
+            except CallControlError as error:
+                if is_gone(error):
+                    return None
+                refused = error.status is not None and error.status < 500
+                if refused or time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -82,9 +101,11 @@ class CallControl:
             await self._client.post(path, body=body, cast_to=type(None))
         except openai.APIStatusError as error:
             raise _refusal(error) from error
+        except (ValueError, TypeError) as error:  # a key that is no header, a session that is no JSON
+            raise CallControlError(f"it cannot be made ({type(error).__name__})", 400, "bad_request") from error
         except openai.APIConnectionError as error:
             cause = error.__cause__
-            sent = not (cause is not None and type(cause).__name__.startswith("Connect"))
+            sent = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
             raise CallControlError(f"the service cannot be reached ({cause or error})", sent=sent) from error
 
 
@@ -97,7 +118,8 @@ def _refusal(error: openai.APIStatusError) -> CallControlError:
     body = error.body if isinstance(error.body, dict) else {}
     message = str(body.get("message") or error.message)
     request = f" (request {error.request_id})" if error.request_id else ""
-    return CallControlError(message + request, error.status_code, error.code, error.param)
+    perhaps_taken = error.status_code in _GATEWAYS
+    return CallControlError(message + request, error.status_code, error.code, error.param, perhaps_taken)
 
 
 def _unknown_parameter(error: CallControlError) -> str | None:

@@ -59,14 +59,18 @@ def _done(data: Mapping[str, Any]) -> e.Event:
     details = _inner(response, "status_details")
     reason = _text(details, "reason") or _text(_inner(details, "error"), "code")
     usage = _inner(response, "usage")
-    return e.ResponseDone(_text(response, "id"), _text(response, "status"), reason, usage)
+    line = _or_none(_inner(response, "metadata"), LINE)
+    return e.ResponseDone(_text(response, "id"), _text(response, "status"), reason, usage, line)
 
 
 def _output_item(data: Mapping[str, Any]) -> e.Event | None:
     item = _inner(data, "item")
     if _text(item, "type") != "function_call" or not _text(item, "call_id"):
         return None
-    return e.ToolCalled(_text(item, "call_id"), _text(item, "name"), _text(item, "arguments") or "{}")
+    if (_text(item, "status") or "completed") != "completed":
+        return None  # the caller interrupted while the arguments were written: half a wish is no wish
+    arguments = _text(item, "arguments") or "{}"
+    return e.ToolCalled(_text(item, "call_id"), _text(item, "name"), arguments, _text(data, "response_id"))
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {

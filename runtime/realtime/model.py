@@ -32,7 +32,7 @@ from agents.realtime.model_inputs import (
 from agents import FunctionTool, RunContextWrapper, UserError
 from runtime.context import CallContext
 from runtime.definition import AgentDefinition, ToolDefinition
-from runtime.errors import ToolError
+from runtime.errors import ToolError, frames
 from runtime.events import ToolFinished
 
 logger = logging.getLogger(__name__)
@@ -145,8 +145,9 @@ class ToolSession:
         try:
             async for _ in session:
                 pass
-        except Exception:
-            logger.exception("the SDK's session failed", extra={"call_id": self._running.context.call_id})
+        except Exception as error:
+            fields = {"call_id": self._running.context.call_id, "error": frames(error)}
+            logger.error("the SDK's session failed", extra=fields, exc_info=logger.isEnabledFor(logging.DEBUG))
             for tool_call_id, (name, _) in list(self._began.items()):
                 if name:
                     self._running.failed.add(tool_call_id)
@@ -169,9 +170,10 @@ def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
             said = str(error)
             fields = {"call_id": running.context.call_id, "tool": tool.name}
             logger.warning("a tool got arguments that do not fit", extra=fields)
-        except Exception:
+        except Exception as error:
             said = _BROKE
-            logger.exception("a tool failed", extra={"call_id": running.context.call_id, "tool": tool.name})
+            fields = {"call_id": running.context.call_id, "tool": tool.name, "error": frames(error)}
+            logger.error("a tool failed", extra=fields, exc_info=logger.isEnabledFor(logging.DEBUG))
         running.failed.add(context.tool_call_id)
         return said
 

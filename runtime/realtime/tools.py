@@ -9,7 +9,7 @@ import inspect
 import logging
 import threading
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pydantic_core
@@ -99,7 +99,7 @@ def _invoker(entrypoint: Entrypoint, schema: FuncSchema) -> Callable[[CallContex
         if entrypoint.takes_context:
             positional = [context, *positional]
         if is_async:
-            result = await function(*positional, **named)
+            result = await _contained(function(*positional, **named))
         else:
             result = await _in_thread(lambda: function(*positional, **named))
         return pydantic_core.to_json(result, fallback=str).decode()
@@ -114,6 +114,27 @@ def _misfits(error: ValidationError) -> str:
         for one in error.errors(include_input=False, include_url=False)
     )
     return "; ".join(told) + "."
+
+
+async def _contained(work: Awaitable[Any]) -> Any:
+    """Await a tool's own coroutine. What would stop the event loop, or pass for our own cancelling, is an error."""
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ToolError("The tool gave up.") from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _as_plain(error) from error
+
+
+def _as_plain(error: BaseException) -> RuntimeError:
+    plain = RuntimeError(type(error).__name__)
+    plain.__cause__ = error
+    return plain
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:
@@ -138,8 +159,8 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
         try:
             result = function()
         except BaseException as error:
-            stopped = isinstance(error, StopIteration | SystemExit)  # a future takes no StopIteration
-            tell(future.set_exception, RuntimeError(repr(error)) if stopped else error)
+            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)  # which no future takes
+            tell(future.set_exception, error if plain else _as_plain(error))
         else:
             tell(future.set_result, result)
 

@@ -168,8 +168,7 @@ def _same_booking(
     connection: sqlite3.Connection, call: CallContext, name: str, people: int, starts: datetime
 ) -> str | None:
     row = connection.execute(
-        "SELECT reference FROM restaurant_bookings"
-        " WHERE call_id = ? AND name = ? AND people = ? AND starts = ?",
+        "SELECT reference FROM restaurant_bookings WHERE call_id = ? AND name = ? AND people = ? AND starts = ?",
         [call.call_id, name, people, _text(starts)],
     ).fetchone()
     return None if row is None else str(row["reference"])

@@ -55,9 +55,9 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    *agents: str, read_tool: ToolReader | None = None, key: str = KEY, **service: Any
+    *agents: str, read_tool: ToolReader | None = None, key: str = KEY, current: Current | None = None, **service: Any
 ) -> AsyncIterator[Line]:
-    """Serve agents, each given as its YAML text, to a simulator; `key` is the one that the host uses."""
+    """Serve agents, each given as its YAML text, or a live catalog, to a simulator; `key` is the host's."""
     simulator = Service(api_key=KEY, pace=0, **service)
     records: list[tuple[str, Record]] = []
 
@@ -66,6 +66,7 @@ async def line(
 
     async with serving(simulator.app) as url:
         settings = Settings(key, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
-        host = Host(Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool)), settings, (observe,))
+        live = current or Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool))
+        host = Host(live, settings, (observe,))
         async with serving(host.app) as address:
             yield Line(simulator, host, address, records)

@@ -230,11 +230,6 @@ def test_a_call_is_ready_with_or_without_session_created(created: bool) -> None:
     assert served.outcome == "caller_hung_up"
 
 
-def test_a_service_without_event_ids_in_its_errors_is_understood() -> None:
-    served, _ = call(behavior=Behavior(error_without_event_id=True, drop_first_response_create=1))
-    assert served.outcome == "caller_hung_up"
-
-
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

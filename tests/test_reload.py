@@ -18,7 +18,9 @@ from runtime.git import reader
 from runtime.modules import ToolModules
 from runtime.realtime.tools import read_tool
 from runtime.reload import Drafts, Reloader, follow, watch
+from runtime.simulator import Script, ToolUse, Turn
 from tests.house import MINIMAL, run
+from tests.line import line
 
 OTHER = MINIMAL.replace("desk", "other").replace("+15550100001", "+15550100002")
 TOOL = 'tools: [{entrypoint: "reloaded_tool:answer"}]\n'
@@ -312,6 +314,34 @@ def test_a_followed_branch_moves_to_each_good_commit_and_stays_at_the_last(folde
         status = await made.reload("HEAD~2")
         assert status.result == "loaded"
         assert voices(made)["desk"] == "marin"
+
+    run(work())
+
+
+def test_every_call_runs_one_version_from_beginning_to_end_while_files_change(folder: Path) -> None:
+    """Good and broken saves while calls come and go: what a call was matched with is what it hears and what it uses."""
+    write_tool(folder, "0")
+    script = Script((Turn("Which one?", (ToolUse("answer"), "That one.")),))
+
+    async def work() -> None:
+        made = reloader(folder)
+        said: dict[str, str] = {}
+        async with line(current=made.current) as served:
+            for number in range(20):
+                write_tool(folder, str(number))
+                greeting = f"This is version {number}."
+                broken = "voice: nobody\n" if number % 3 == 2 else ""
+                (folder / "desk.yaml").write_text(MINIMAL + TOOL + f"greeting: {greeting}\n{broken}")
+                await made.reload()
+                if not broken:
+                    said[made.current.get().agents["desk"].digest] = greeting
+                await served.ring(script=script)
+            await served.quiet()
+            digests = [fields["digest"] for fields in served.told("matched")]
+            greetings = [fields["text"] for fields in served.told("greeting")]
+            assert sorted(greetings) == sorted(said[digest] for digest in digests)
+            versions = {greeting.rpartition(" ")[2].rstrip(".") for greeting in greetings}
+            assert {fields["result"].strip('"') for fields in served.told("tool finished")} == versions
 
     run(work())
 

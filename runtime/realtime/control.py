@@ -36,7 +36,8 @@ class Taken(NamedTuple):
 class CallControl:
     """The verbs of the Calls API for one project."""
 
-    def __init__(self, api_key: str, base_url: str) -> None:
+    def __init__(self, api_key: str, base_url: str, try_again_seconds: float = TRY_AGAIN_SECONDS) -> None:
+        self._try_again_seconds = try_again_seconds
         self._client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS)
 
     async def accept(self, call_id: str, session: Mapping[str, Any]) -> Taken:
@@ -48,7 +49,7 @@ class CallControl:
         """
         dropped: tuple[str, ...] = ()
         perhaps_taken = tried = False
-        give_up_at = time.monotonic() + TRY_AGAIN_SECONDS
+        give_up_at = time.monotonic() + self._try_again_seconds
         while True:
             try:
                 await self._post(call_id, "accept", session)
@@ -77,7 +78,7 @@ class CallControl:
 
         Raises `CallControlError` when the service did not take it within 3 seconds.
         """
-        give_up_at = time.monotonic() + TRY_AGAIN_SECONDS
+        give_up_at = time.monotonic() + self._try_again_seconds
         while True:
             try:
                 return await self._post(call_id, "hangup", None)

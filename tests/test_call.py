@@ -333,6 +333,12 @@ def test_a_harmless_error_while_the_release_is_unconfirmed_changes_nothing() -> 
     assert play.sent == []
 
 
+def test_an_error_about_another_event_is_not_the_releases_refusal() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled")
+    play >> e.ServiceRefused("invalid_value", "no", None, "response_1") >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
 def test_a_release_that_is_confirmed_as_still_held_makes_us_answer() -> None:
     play = Play(GUARDED).active().greeted().over("cancelled")
     play >> e.SessionConfirmed(play.settings.declared(held=True)) >> e.CallerTurnEnded()
@@ -534,6 +540,23 @@ def test_nobody_is_hung_up_on_while_the_agent_is_still_heard() -> None:
     play = Play(GREETS).active().greeted() >> e.PlaybackStarted("resp_1")
     play.over() >> e.TimerFired("first words")
     assert not play.done(HangUp)
+
+
+def test_nobody_is_hung_up_on_while_a_tool_runs() -> None:
+    play = Play().active() >> e.ToolCalled("call_1", "slow", "{}") >> e.TimerFired("first words")
+    assert not play.done(HangUp)
+
+
+@pytest.mark.parametrize("event", [e.SidebandClosed(1006), e.AttachFailed("404", gone=True)])
+def test_a_sideband_that_closes_during_the_goodbye_ends_it(event: e.Event) -> None:
+    play = Play().active() >> e.DrainEnded() >> event
+    assert play.done(HangUp)
+    assert CancelTimer("goodbye") in play.did
+
+
+def test_a_lost_sideband_stops_the_wait_for_a_response() -> None:
+    play = Play(GREETS).active() >> e.SidebandClosed(1006)
+    assert CancelTimer("response") in play.did
 
 
 def test_a_drain_while_the_sideband_is_lost_hangs_up_at_once() -> None:

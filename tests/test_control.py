@@ -81,6 +81,13 @@ def test_a_refusal_after_a_lost_answer_counts_as_accepted() -> None:
     assert call.peer.state == "accepted"
 
 
+def test_a_call_is_gone_by_code_as_well_as_by_status() -> None:
+    assert is_gone(CallControlError("", 404))
+    assert is_gone(CallControlError("", 400, "call_id_not_found"))
+    assert is_gone(CallControlError("", 400, "decision_already_made"))
+    assert not is_gone(CallControlError("", 400, "unknown_parameter"))
+
+
 def test_a_wrong_key_is_no_call_that_is_gone() -> None:
     _, error = run(accepted(Behavior(), key="sk-wrong"))
     assert error.status == 401

@@ -300,6 +300,20 @@ def test_a_host_that_stops_hangs_up_its_live_calls_and_records_their_end() -> No
     assert served.outcome == "drained"
 
 
+def test_nothing_of_a_call_is_left_when_it_has_ended() -> None:
+    async def work() -> None:
+        async with line(GREETS) as served:
+            made = await served.ring()
+            await heard(made, 1)
+            (runner,) = served.host.calls.values()
+            made.hangs_up()
+            await served.quiet()
+            assert (runner._timers, runner._tasks, runner._sideband) == ({}, set(), None)
+            assert served.host.calls == {}
+
+    run(work())
+
+
 def test_an_accept_that_hangs_leaves_no_call_behind() -> None:
     """Traps 10 and 11: the service took it, the answer never came."""
     served, _made = call(behavior=Behavior(accept_response="hangs"))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from runtime.commands import Command, Send
-from runtime.responses import MAX_TRIES, Responses
+from runtime.commands import CancelTimer, Command, Send
+from runtime.responses import MAX_TRIES, TIMER, Responses
 
 
 def asked(commands: list[Command]) -> list[Any]:
@@ -107,6 +107,19 @@ def test_a_timer_that_fires_late_forgets_nothing() -> None:
     responses.created("resp_auto", None)
     assert responses.waited() == []
     assert responses.active == "resp_auto"
+
+
+def test_what_was_asked_for_when_the_sideband_was_lost_is_asked_again() -> None:
+    responses = Responses()
+    responses.want("one", {"a": 1})
+    responses.detach()
+    assert asked(responses.attach()) == [{"a": 1}]
+
+
+def test_a_confirmed_request_is_waited_for_no_more() -> None:
+    responses = Responses()
+    responses.want("one", {"a": 1})
+    assert responses.created("resp_1", "one") == [CancelTimer(TIMER)]
 
 
 def test_nothing_is_asked_for_while_the_sideband_is_lost() -> None:

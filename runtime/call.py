@@ -131,6 +131,7 @@ class Call:
             self._turns.by = AnsweredBy.NOBODY
         self.state = State.ACCEPTING
         agent = event.match.agent
+        self.receipt = Receipt(revision=event.match.revision, digest=agent.digest)
         matched = {"agent": agent.name, "rule": str(event.match.rule), "revision": event.match.revision}
         return [
             _incoming(event.call),
@@ -397,10 +398,7 @@ class Call:
 
     def _take_receipt(self, event: e.SessionConfirmed) -> list[Command]:
         self._losses = 0
-        greeting = self.receipt.greeting
-        self.receipt = compare(self._current.declared(held=self._turns.held), event.session)
-        if greeting is not None:
-            self.receipt = self.receipt.with_greeting(greeting)
+        self.receipt = self.receipt.with_rows(compare(self._current.declared(held=self._turns.held), event.session))
         message = "the service holds a setting otherwise than declared"
         return [Record(message, *row.told(), level=logging.WARNING) for row in self.receipt.differences]
 
@@ -502,8 +500,9 @@ class Call:
         self.outcome = outcome
         fields: dict[str, Any] = {"outcome": outcome.value, "seconds": round(self._at - self._began_at, 3)}
         fields |= {"reason": reason} if reason else {}
-        fields |= {"greeting": self.receipt.greeting} if self.receipt.greeting else {}
-        fields |= self.usage
+        receipt = self.receipt
+        told = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
+        fields |= {name: value for name, value in told.items() if value} | self.usage
         level = logging.ERROR if badly else logging.INFO if outcome in _USUAL else logging.WARNING
         return [Record("ended", fields, {"transcript": self.transcript.lines()}, level), Finish()]
 

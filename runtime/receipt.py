@@ -33,10 +33,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a call got. `greeting` says how close the spoken greeting came to the declared one."""
+    """What a call got: each setting, how close the spoken greeting came, and which version of the agent it ran.
+
+    `revision` is the catalog's, `digest` that of the agent's file.
+    """
 
     rows: tuple[Row, ...] = ()
     greeting: Likeness | None = None
+    revision: str = ""
+    digest: str = ""
 
     @property
     def differences(self) -> tuple[Row, ...]:
@@ -47,8 +52,12 @@ class Receipt:
         """Return the receipt with the greeting's likeness."""
         return replace(self, greeting=likeness)
 
+    def with_rows(self, rows: tuple[Row, ...]) -> "Receipt":
+        """Return the receipt with the settings as they stand now."""
+        return replace(self, rows=rows)
 
-def compare(declared: Mapping[str, Any], echo: Mapping[str, Any]) -> Receipt:
+
+def compare(declared: Mapping[str, Any], echo: Mapping[str, Any]) -> tuple[Row, ...]:
     """Compare the declared session with the one that `session.updated` echoed.
 
     What is declared must be confirmed; more detail in the echo, such as the service's own defaults, is no
@@ -57,7 +66,7 @@ def compare(declared: Mapping[str, Any], echo: Mapping[str, Any]) -> Receipt:
     audio = _mapping(echo.get("audio"))
     heard, spoken = _mapping(audio.get("input")), _mapping(audio.get("output"))
     wanted = declared["audio"]
-    rows = (
+    return (
         Row("model", declared["model"], echo.get("model")),
         Row("voice", wanted["output"]["voice"], spoken.get("voice")),
         Row("instructions", _extent(declared["instructions"]), _extent(echo.get("instructions"))),
@@ -67,7 +76,6 @@ def compare(declared: Mapping[str, Any], echo: Mapping[str, Any]) -> Receipt:
         Row("noise_reduction", wanted["input"].get("noise_reduction"), heard.get("noise_reduction")),
         Row("tracing", declared.get("tracing"), echo.get("tracing")),
     )
-    return Receipt(rows)
 
 
 def likeness(declared: str, spoken: str) -> Likeness:

@@ -92,6 +92,13 @@ def test_the_records_tell_who_rang_and_who_answers_by_which_rule() -> None:
     assert (matched["agent"], matched["rule"], matched["revision"]) == ("desk", "called +15550100001", "rev1")
 
 
+def test_the_receipt_and_the_end_carry_revision_and_digest() -> None:
+    play = Play(GREETS).active() >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.HungUp()
+    ended = play.recorded("ended").fields
+    assert (ended["revision"], ended["digest"]) == ("rev1", play.arrival.match.agent.digest)
+    assert (play.call.receipt.revision, play.call.receipt.digest) == ("rev1", play.arrival.match.agent.digest)
+
+
 def test_a_call_that_nobody_answers_is_rejected_and_recorded() -> None:
     play = Play() >> e.CallTurnedAway(incoming(), Outcome.NO_AGENT, 404, "no agent answers +1555•••0001")
     assert play.done(Reject) == [Reject(404)]

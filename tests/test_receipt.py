@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from runtime.receipt import Receipt, compare, likeness
+from runtime.receipt import Receipt, Row, compare, likeness
 from runtime.session import settings_for
 from tests.house import agent, incoming
 
@@ -15,8 +15,8 @@ def echo(**audio_input: Any) -> dict[str, Any]:
     return {**DECLARED, "id": "sess_1", "audio": {**DECLARED["audio"], "input": heard}}
 
 
-def differing(receipt: Receipt) -> list[str]:
-    return [row.field for row in receipt.differences]
+def differing(rows: tuple[Row, ...]) -> list[str]:
+    return [row.field for row in Receipt(rows).differences]
 
 
 def test_a_faithful_echo_agrees() -> None:
@@ -71,5 +71,5 @@ def test_a_spoken_greeting_is_compared_by_its_words(spoken: str, verdict: str) -
 
 
 def test_instructions_never_show_in_a_receipt() -> None:
-    rows = {row.field: row for row in compare(DECLARED, echo()).rows}
+    rows = {row.field: row for row in compare(DECLARED, echo())}
     assert "Be brief" not in str(rows["instructions"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from runtime.cli import main
 from runtime.simulator import Script, Service, Turn, serving
 from tests.house import MINIMAL, run
 from tests.line import KEY, SECRET
@@ -58,6 +59,41 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
             assert process.returncode == 0, logged.decode()
             assert "outcome=drained" in logged.decode()
             assert "Traceback" not in logged.decode()
+
+    run(work(), 40)
+
+
+def test_production_reloads_on_command_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "desk.yaml").write_text(MINIMAL)
+    for name, value in {"OPENAI_API_KEY": KEY, "OPENAI_WEBHOOK_SECRET": SECRET}.items():
+        monkeypatch.setenv(name, value)
+
+    async def work() -> None:
+        async with serve(tmp_path, "http://127.0.0.1:9") as (process, webhook):
+            url = webhook.removesuffix("/openai/webhook")
+
+            async def command(*words: str) -> int:
+                return await asyncio.to_thread(main, [*words, "--url", url])
+
+            async with httpx2.AsyncClient(trust_env=False) as client:
+
+                async def agents() -> int:
+                    return int((await client.get(f"{url}/readyz")).json()["agents"])
+
+                (tmp_path / "other.yaml").write_text(MINIMAL.replace("desk", "other").replace("001", "002"))
+                assert await agents() == 1, "nothing changes by itself"
+                assert await command("reload") == 0
+                assert await agents() == 2
+                (tmp_path / "other.yaml").write_text("name: other\n")
+                assert await command("reload") == 1
+                assert (await agents(), await command("status")) == (2, 1)
+                (tmp_path / "other.yaml").unlink()
+                process.send_signal(signal.SIGHUP)
+                while await agents() != 1:
+                    pass
+                assert await command("status") == 0
+                unsigned = await client.post(f"{url}/control/reload", content=b"{}")
+                assert unsigned.status_code == 400
 
     run(work(), 40)
 

@@ -1,9 +1,11 @@
-"""The environment to one frozen value, read once. The only module that reads the environment."""
+"""The environment to one frozen value, read once. The only module that reads the environment, or writes it."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from runtime.errors import SettingsError
@@ -13,6 +15,7 @@ _SECRETS = {
     "OPENAI_API_KEY": "Make the key for your project at platform.openai.com, API keys.",
     "OPENAI_WEBHOOK_SECRET": "The secret is shown once, when you make the webhook in your project's settings.",
 }
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token, as the schema's own header names
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +40,14 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         raise SettingsError(" and ".join(missing), f"{verb} not set", " ".join(_SECRETS[name] for name in missing))
+    api_key = _secret(environment, "OPENAI_API_KEY")
+    webhook_secrets = tuple(re.split(r"[\s,]+", _secret(environment, "OPENAI_WEBHOOK_SECRET")))
+    _check_secret("OPENAI_API_KEY", api_key)
+    for secret in webhook_secrets:
+        _check_secret("OPENAI_WEBHOOK_SECRET", secret)
     return Settings(
-        api_key=_secret(environment, "OPENAI_API_KEY"),
-        webhook_secrets=tuple(re.split(r"[\s,]+", _secret(environment, "OPENAI_WEBHOOK_SECRET"))),
+        api_key=api_key,
+        webhook_secrets=webhook_secrets,
         base_url=base_url,
         websocket_base_url=websocket or _websocket_url(base_url),
         called_header=called_header(environment),
@@ -47,22 +55,64 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def called_header(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the SIP header that carries the called number, where the operator names one."""
-    return environment.get("SWITCHBOARD_CALLED_HEADER", "").strip() or None
+    """Return the SIP header that carries the called number, where the operator names one. Raises `SettingsError`."""
+    name = environment.get("SWITCHBOARD_CALLED_HEADER", "").strip()
+    if name and not _HEADER_NAME.fullmatch(name):
+        cure = "Write the name alone, such as X-Original-To, or unset it."
+        raise SettingsError("SWITCHBOARD_CALLED_HEADER", "is not the name of a header", cure)
+    return name or None
+
+
+@contextmanager
+def samples_kept_in(database: Path) -> Iterator[None]:
+    """Make the sample tools keep their data in this file for the length of the block."""
+    before = os.environ.get("SWITCHBOARD_SAMPLES_DB")
+    os.environ["SWITCHBOARD_SAMPLES_DB"] = str(database)
+    try:
+        yield
+    finally:
+        del os.environ["SWITCHBOARD_SAMPLES_DB"]
+        if before is not None:
+            os.environ["SWITCHBOARD_SAMPLES_DB"] = before
+
+
+def chosen_environment(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the environment whose overrides agents have, or `""`."""
+    return environment.get("SWITCHBOARD_ENVIRONMENT", "").strip()
 
 
 def _secret(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip().strip(",").strip()
 
 
+def _check_secret(name: str, secret: str) -> None:
+    """Raise `SettingsError`, which never shows the value, for what can be no secret: it could not even be sent."""
+    cure = "Copy it again, whole and alone; the … of an example stands for the rest of it."
+    if secret[:1] in ("'", '"') or secret[-1:] in ("'", '"'):
+        raise SettingsError(name, "is written with quotes around it", "Remove the quotes.")
+    if re.search(r"\s", secret):
+        raise SettingsError(name, "has a space or a line break inside", cure)
+    if not (secret.isascii() and secret.isprintable()):
+        raise SettingsError(name, "holds a character that no key has", cure)
+
+
 def _check_url(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    cure = "Correct it or unset it."
     try:
         parts = urlsplit(url)
-        known = parts.scheme in schemes and bool(parts.hostname)
+    except ValueError:  # a bracket that is never closed
+        parts = urlsplit("")
+    if parts.scheme not in schemes or not parts.hostname or not re.fullmatch(r"[!-~]+", url):
+        beginnings = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise SettingsError(name, f"is not an address that begins with {beginnings}", cure)
+    try:
+        port = parts.port
     except ValueError:
-        known = False
-    if not known:
-        raise SettingsError(name, f"is not an address that begins with {schemes[-1]}://", "Correct it or unset it.")
+        port = 0
+    if port == 0:
+        raise SettingsError(name, "has a port that cannot be one", "A port is a number from 1 to 65535.")
+    if "?" in url or "#" in url:
+        raise SettingsError(name, "has a query or a fragment, and requests go below it", cure)
 
 
 def _websocket_url(base_url: str) -> str:

@@ -12,13 +12,65 @@ from typing import Any
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.filters import do_center, do_indent
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runtime.errors import TemplateError, did_you_mean, listing
 
-_environment = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-)
+MAX_CHARACTERS = 200_000  # twenty times the longest instructions that we have seen; a model takes no more
+_MAX_BITS = 4096  # of a whole number: more than anything that can be counted, and quick to write out
+_WIDTH = re.compile(r"%[^a-zA-Z%]*?(\*|[0-9]{4,})")  # a padding that makes long texts out of short ones
+
+
+class _TooLong(Exception):
+    """What an expression would make is longer than anything that can be said."""
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Refuses, before they are worked out, the operations that turn a short text into an endless one."""
+
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "%" and isinstance(left, str) and _WIDTH.search(left):
+            raise _TooLong(_TOO_MANY)
+        if operator == "**" and isinstance(left, int) and isinstance(right, int):
+            _count(left.bit_length() * max(right, 0))
+        if operator == "*":
+            if isinstance(left, int) and isinstance(right, int):
+                _count(left.bit_length() + right.bit_length())
+            for one, other in ((left, right), (right, left)):
+                repeated = isinstance(one, str | list | tuple) and isinstance(other, int)
+                if repeated and len(one) * other > MAX_CHARACTERS:
+                    raise _TooLong(_TOO_MANY if isinstance(one, str) else "it makes a list that is too long")
+        return super().call_binop(context, operator, left, right)
+
+
+_TOO_MANY = f"it makes more than {MAX_CHARACTERS:,} characters"
+
+
+def _count(bits: int) -> None:
+    if bits > _MAX_BITS:
+        raise OverflowError
+
+
+def _center(value: str, width: int = 80) -> str:
+    return do_center(value, _bounded(width))
+
+
+def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    return do_indent(text, _bounded(width) if isinstance(width, int) else width, first, blank)
+
+
+def _bounded(width: int) -> int:
+    if width > MAX_CHARACTERS:
+        raise _TooLong(_TOO_MANY)
+    return width
+
+
+_environment = _Environment(undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+_environment.filters |= {"center": _center, "indent": _indent}
 _FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _SAFE = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr)  # cannot fail when known
 _EXPRESSION = re.compile(r"(?<!\{)\{\{[^{}]*\}\}")
@@ -51,17 +103,36 @@ class Template:
             for fault in _part(part).faults(samples):
                 placed = replace(fault, line=first_line + fault.line - 1, near=fault.near or part.partition("\n")[0])
                 found.setdefault(fault.message, placed)
+        if not found and self._may_be_too_long(samples):
+            try:
+                self.render(samples)
+            except TemplateError as error:
+                return [error]
         return list(found.values())
+
+    def _may_be_too_long(self, samples: Mapping[str, Any]) -> bool:
+        """Whether the whole is worth a try after its parts: plain text and long variables count too."""
+        values = sum(len(value) for value in samples.values() if isinstance(value, str))
+        return len(self.text) + values > MAX_CHARACTERS
 
     def render(self, names: Mapping[str, Any]) -> str:
         """Return the text for these names, without white space around it. Raises `TemplateError`."""
-        if self._constant:
-            return self.text.strip()
         try:
-            return self._compiled.render(names).strip()
+            return self._text([self.text] if self._constant else self._compiled.generate(names))
         except Exception as error:  # a template runs its author's expressions, which may raise anything
             cure = _DEFAULT_CURE if isinstance(error, jinja2.UndefinedError) else "Check the words in the braces."
             raise TemplateError(f"cannot be filled in: {_reason(error)}", _line_of(error), cure) from error
+
+    @staticmethod
+    def _text(pieces: Iterable[str]) -> str:
+        """Join what a template makes, and stop at the piece that is too much."""
+        made, length = [], 0
+        for piece in pieces:
+            made.append(piece)
+            length += len(piece)
+            if length > MAX_CHARACTERS:
+                raise _TooLong(_TOO_MANY)
+        return "".join(made).strip()
 
 
 @lru_cache(maxsize=4096)

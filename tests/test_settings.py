@@ -1,7 +1,10 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from runtime.errors import SettingsError
-from runtime.settings import read_settings
+from runtime.settings import called_header, chosen_environment, read_settings, samples_kept_in
 
 COMPLETE = {"OPENAI_API_KEY": "sk-1", "OPENAI_WEBHOOK_SECRET": "whsec_YQ=="}
 
@@ -43,6 +46,76 @@ def test_a_base_url_that_is_none_is_refused(url: str) -> None:
         read_settings({**COMPLETE, "OPENAI_BASE_URL": url})
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:99999/v1", "has a port that cannot be one"),
+        ("http://127.0.0.1:port/v1", "has a port that cannot be one"),
+        ("https://api.openai.com/v1?x=1", "has a query or a fragment"),
+        ("https://api.openai.com/v1#x", "has a query or a fragment"),
+        ("https://api.openai.com/v 1", "is not an address that begins with http:// or https://"),
+        ("api.openai.com", "is not an address that begins with http:// or https://"),
+    ],
+)
+def test_a_base_url_is_refused_for_what_is_wrong_with_it(url: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=f"^OPENAI_BASE_URL {said}"):
+        read_settings({**COMPLETE, "OPENAI_BASE_URL": url})
+
+
+@pytest.mark.parametrize("url", ["https://eu.api.openai.com", "wss://eu.api.openai.com:0x1/v1", "wss://x/v1?a=b"])
+def test_a_websocket_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^OPENAI_WEBSOCKET_BASE_URL "):
+        read_settings({**COMPLETE, "OPENAI_WEBSOCKET_BASE_URL": url})
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("OPENAI_API_KEY", "sk-…", "holds a character that no key has"),
+        ("OPENAI_API_KEY", "sk-12 34", "has a space or a line break inside"),
+        ("OPENAI_API_KEY", "sk-12\n34", "has a space or a line break inside"),
+        ("OPENAI_API_KEY", "sk-12\x0034", "holds a character that no key has"),
+        ("OPENAI_API_KEY", '"sk-1234"', "is written with quotes around it"),
+        ("OPENAI_WEBHOOK_SECRET", "whsec_…", "holds a character that no key has"),
+        ("OPENAI_WEBHOOK_SECRET", "whsec_YQ==,whsec_…", "holds a character that no key has"),
+    ],
+)
+def test_a_secret_that_cannot_be_one_is_refused_and_never_shown(name: str, written: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} {said}") as error:
+        read_settings({**COMPLETE, name: written})
+    assert "12" not in str(error.value)
+    assert "whsec_Y" not in str(error.value)
+
+
+@pytest.mark.parametrize("written", ["X-Original-To: <sip:+1@x>", "X Original To", "<To>", "Tö"])
+def test_the_header_of_the_called_number_must_be_a_headers_name(written: str) -> None:
+    with pytest.raises(SettingsError, match=r"^SWITCHBOARD_CALLED_HEADER is not the name of a header"):
+        called_header({"SWITCHBOARD_CALLED_HEADER": written})
+
+
+def test_the_header_of_the_called_number_may_be_missing() -> None:
+    assert called_header({}) is None
+    assert called_header({"SWITCHBOARD_CALLED_HEADER": " X-Original-To "}) == "X-Original-To"
+
+
+@pytest.mark.parametrize("before", [None, "elsewhere"])
+def test_the_samples_keep_their_data_where_they_are_told_and_then_where_they_did(
+    before: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is None:
+        monkeypatch.delenv("SWITCHBOARD_SAMPLES_DB", raising=False)
+    else:
+        monkeypatch.setenv("SWITCHBOARD_SAMPLES_DB", before)
+    with samples_kept_in(tmp_path / "db"):
+        assert os.environ["SWITCHBOARD_SAMPLES_DB"] == str(tmp_path / "db")
+    assert os.environ.get("SWITCHBOARD_SAMPLES_DB") == before
+
+
 def test_secrets_do_not_show_in_a_repr() -> None:
     assert "sk-1" not in repr(read_settings(COMPLETE))
     assert "whsec" not in repr(read_settings(COMPLETE))
+
+
+def test_the_environment_is_chosen_by_a_variable() -> None:
+    assert chosen_environment({}) == chosen_environment({"SWITCHBOARD_ENVIRONMENT": " "}) == ""
+    assert chosen_environment({"SWITCHBOARD_ENVIRONMENT": "staging"}) == "staging"

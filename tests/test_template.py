@@ -42,6 +42,8 @@ def faults(text: str) -> list[str]:
         "{# {{ unknown }} #}{% raw %}{{ unknown }}{% endraw %}",
         "{{ '}}' }} {{ {'a': 1}['a'] }}",
         "{{ 'a }} {{ b' }} {{ restaurant }}",
+        "{{ '-' * 20 }} {{ [0] * 3 }} {{ 3 * days }} {{ 2 ** 10 }} {{ 1.5 * tables }} {{ '%02d' % tables }}",
+        "{{ 'a' | center(9) }} {{ '%s' % restaurant | indent(4) }} {{ '%5.1f %%' % 2 }}",
     ],
 )
 def test_a_good_template_has_no_faults_and_renders(text: str) -> None:
@@ -79,11 +81,39 @@ def test_a_good_template_has_no_faults_and_renders(text: str) -> None:
         ("{% set y = hours %}{{ y.sunday }}", "1 cannot be filled in: there is no 'sunday'"),
         ("{{ days.append(1) }}", "1 'days' has no 'append' | Write {{ days }}."),
         ("{% set y = days %}{{ y.append(1) }}", "1 cannot be filled in: it uses what templates may not use"),
+        ("{{ 'a' * 1000000000 }}", "1 cannot be filled in: it makes more than 200,000 characters"),
+        ("{{ 1000000000 * days }}", "1 cannot be filled in: it makes a list that is too long"),
+        ("{{ 9 ** (9 ** 9) }}", "1 cannot be filled in: it counts too far"),
+        ("{{ (2 ** 4000) * (2 ** 4000) }}", "1 cannot be filled in: it counts too far"),
+        ("{{ 2.0 ** 99999 }}", "1 cannot be filled in: it counts too far"),
+        ("{{ '%999999999d' % 1 }}", "1 cannot be filled in: it makes more than 200,000 characters"),
+        ("{{ '%*d' % (999999999, 1) }}", "1 cannot be filled in: it makes more than 200,000 characters"),
+        ("{{ 'a' | center(999999999) }}", "1 cannot be filled in: it makes more than 200,000 characters"),
+        ("{{ 'a' | indent(999999999, true) }}", "1 cannot be filled in: it makes more than 200,000 characters"),
+        (
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}",
+            "1 cannot be filled in: it makes more than 200,000 characters",
+        ),
     ],
 )
 def test_a_fault_says_its_line_what_is_wrong_and_what_to_write(text: str, said: str) -> None:
     (found,) = faults(text)
     assert said in found
+
+
+def test_a_text_that_is_too_long_is_a_fault_and_is_not_rendered() -> None:
+    plain, filled = "x" * 200_001, "{{ restaurant }}" + "x" * 199_999
+    for text in (plain, filled):
+        (found,) = faults(text)
+        assert "it makes more than 200,000 characters" in found
+        with pytest.raises(TemplateError, match="200,000 characters"):
+            Template(text).render(SAMPLES)
+
+
+def test_a_long_variable_counts_before_a_call_comes() -> None:
+    samples = {"menu": "x" * 200_001}
+    assert len(Template("{{ menu }}").faults(samples)) == 1
+    assert Template("{{ menu | truncate(20) }}").faults(samples) == []
 
 
 def test_all_faults_are_told_at_once_and_each_of_them_once() -> None:

@@ -94,11 +94,12 @@ def test_any_signed_bytes_give_a_delivery_or_a_refusal(body: bytes) -> None:
         assert isinstance(read(signed, body, (SECRET,)), Delivery)
 
 
-@pytest.mark.parametrize("secret", ['"whsec_YQ=="', "'x'", "whsec_YQ", "whsec_Y!=="])
+@pytest.mark.parametrize("secret", ["whsec_YQ", "whsec_Y!==", "whsec_YQ…", "whsec_"])
 def test_a_secret_that_cannot_be_one_is_told_at_start_and_never_shown(secret: str) -> None:
     with pytest.raises(SettingsError) as error:
         check_secret(secret)
-    assert secret.strip("\"'") not in str(error.value)
+    assert "YQ" not in str(error.value)
+    assert "is not complete" in str(error.value)
 
 
 @pytest.mark.parametrize("secret", ["whsec_YQ==", "plain secret"])

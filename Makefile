@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint types tests bench clean help
+.PHONY: demo test lint types tests editor fields bench clean help
 
 help:
-	@echo "make demo   a phone call on this machine: host, simulator and the sample agents"
-	@echo "make test   linters, types and every test"
-	@echo "make bench  timings against the SDK's stock SIP model, in the same run"
-	@echo "make clean  remove what make made"
+	@echo "make demo    a phone call on this machine: host, simulator and the sample agents"
+	@echo "make test    linters, types and every test"
+	@echo "make editor  what an author's editor shows, against what 'switchboard check' finds (needs Node.js)"
+	@echo "make fields  the README's table of fields out of the schema"
+	@echo "make bench   timings against the SDK's stock SIP model, in the same run"
+	@echo "make clean   remove what make made"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -35,8 +37,23 @@ types: $(STAMP)
 tests: $(STAMP)
 	$(BIN)/pytest
 
+# The editor's own language server, from npm, beside the virtual environment.
+SERVER := .node/node_modules/yaml-language-server/package.json
+
+$(SERVER): tests/editor/package.json
+	@command -v npm >/dev/null || { echo "make editor needs Node.js 20 or newer, with npm"; exit 1; }
+	@mkdir -p .node && cp tests/editor/package.json .node/
+	@npm install --prefix .node --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $(SERVER)
+
+editor: $(STAMP) $(SERVER)
+	$(BIN)/pytest tests/editor
+
+fields: $(STAMP)
+	$(BIN)/python -m tests.test_fields
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .node .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,54 +1,13 @@
-"""Many documents to one immutable catalog, or to problems; and the rules that hold between files.
+"""Many drafts to one immutable catalog, or to problems; and the rules that hold between files."""
 
-Reads no file itself: sources bring their bytes, and tools come from a function that the caller gives.
-"""
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-import hashlib
-import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from runtime import document as documents
-from runtime import schema as schemas
-from runtime.conflicts import Standing, conflicts
-from runtime.definition import AgentDefinition, Rule, ToolDefinition, construct, names
-from runtime.document import Document, Path
-from runtime.errors import CatalogError, EntrypointError, Problem, did_you_mean, errors, listing
-from runtime.incoming import SAMPLE_CALL
-from runtime.template import template
-
-ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
-"""Makes a tool out of one entry of `tools:`; raises `EntrypointError`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
-
-    `unreadable` says why there are no bytes.
-    """
-
-    file: str
-    raw: bytes
-    sibling: Callable[[str], bytes] = field(repr=False)
-    unreadable: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What became of one source: a definition when it has no errors, its problems, its name when readable."""
-
-    file: str
-    definition: AgentDefinition | None
-    problems: tuple[Problem, ...]
-    name: str | None = None
-    name_at: tuple[int, int] = (1, 1)
-
-    @property
-    def standing(self) -> Standing:
-        """What of this agent can conflict with others."""
-        return Standing(self.file, self.name, self.name_at, self.definition.answers if self.definition else ())
+from runtime.conflicts import conflicts
+from runtime.definition import AgentDefinition, Rule
+from runtime.draft import Draft, Source, ToolReader, draft, in_every_environment
+from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing
 
 
 class Candidate(NamedTuple):
@@ -101,146 +60,59 @@ def assemble(definitions: Iterable[AgentDefinition], revision: str = "") -> Cata
 def problems(drafts: Sequence[Draft]) -> list[Problem]:
     """Return all problems of all drafts, and those between them, sorted by file and line."""
     between = (conflict.problem_at(conflict.other.file) for conflict in conflicts(made.standing for made in drafts))
-    return sorted({problem for made in drafts for problem in made.problems} | set(between))
+    return sorted({*told(drafts), *between})
 
 
-def draft(source: Source, read_tool: ToolReader | None) -> Draft:
-    """Read, check and construct one agent. Never raises for what an author may have written."""
-    if source.unreadable:
-        message = f"the file cannot be read ({source.unreadable.lower()})"
-        return Draft(source.file, None, (Problem(source.file, 1, 1, "", message, "Check the file's rights."),))
-    document, found = documents.read(source.raw, source.file)
-    if document is None:
-        return Draft(source.file, None, tuple(found))
-    schema = schemas.load("agent")
-    found = schema.check(document)
-    name, place = _name_of(document)
-    if errors(found):
-        found += _template_problems(document, _mapping(document.data), None)
-        return Draft(source.file, None, tuple(sorted(found)), name, place)
-    data = schema.fill(document.data)
-    text, raw, unreadable = _instructions(source, document)
-    found += unreadable
-    found += _template_problems(document, data, text)
-    tools, broken = _tools(document, data, read_tool)
-    found += broken
-    if errors(found):
-        return Draft(source.file, None, tuple(sorted(found)), name, place)
-    definition = construct(
-        data,
-        file=source.file,
-        digest=hashlib.sha256(source.raw + raw).hexdigest()[:12],
-        instructions=text or "",
-        places=lambda path: document.place(path)[:2],
-        tools=tools,
-    )
-    return Draft(source.file, definition, tuple(sorted(found)), name, place)
+def told(drafts: Sequence[Draft]) -> set[Problem]:
+    """Return the drafts' own problems. One in a file that agents share names them, unless it is about all of them."""
+    about: dict[Problem, list[str]] = {}
+    for made in drafts:
+        for problem in dict.fromkeys(made.problems):
+            about.setdefault(problem, []).append("" if problem.file == made.file else made.name or made.file)
+    return {
+        problem if "" in names or len(names) == len(drafts) else _with(problem, f"for {_some(sorted(names))}")
+        for problem, names in about.items()
+    }
 
 
-def _name_of(document: Document) -> tuple[str | None, tuple[int, int]]:
-    name = _mapping(document.data).get("name")
-    return (name if isinstance(name, str) else None), document.place(("name",))[:2]
+def _some(names: Sequence[str]) -> str:
+    return listing(names if len(names) < 4 else [*names[:2], f"{len(names) - 2:,} others"], "and")
 
 
-def _mapping(data: Any) -> Mapping[str, Any]:
-    return data if isinstance(data, dict) else {}
+def _with(problem: Problem, words: str) -> Problem:
+    return replace(problem, message=f"{problem.message} ({words})")
 
 
-def _instructions(source: Source, document: Document) -> tuple[str | None, bytes, list[Problem]]:
-    """Return the instructions' text, the bytes of their file, and why they could not be read."""
-    if "instructions" in document.data:
-        return document.data["instructions"], b"", []
-    path: Path = ("instructions_file",)
-    relative = document.data["instructions_file"]
-    if posixpath.isabs(relative) or "\\" in relative or ":" in relative or "\0" in relative:
-        cure = "Write a path relative to this file, with '/' between folders."
-        return None, b"", [document.problem(path, f"'{relative}' is not a relative path", cure)]
-    try:
-        raw = source.sibling(relative)
-        text = raw.decode("utf-8-sig")
-        if text.strip():
-            return text, raw, []
-        return None, raw, [document.problem(path, f"'{relative}' is empty", "Write the instructions there.")]
-    except PermissionError:
-        cure = "Instructions stay inside the catalog's folder, and must be readable."
-        return (
-            None,
-            b"",
-            [document.problem(path, f"'{relative}' is outside the catalog, or not readable", cure)],
-        )
-    except OSError:
-        cure = "The path is relative to this file."
-        return None, b"", [document.problem(path, f"there is no file '{relative}'", cure)]
-    except UnicodeDecodeError:
-        return None, b"", [document.problem(path, f"'{relative}' is not UTF-8 text", "Save it as UTF-8.")]
+def check(sources: Iterable[Source], read_tool: ToolReader | None) -> list[Problem]:
+    """Return every problem in every environment, each once; one that the base does not have says where it stands."""
+    drafts = [in_every_environment(source, read_tool) for source in sources]
+    base = problems([made[""] for made in drafts])
+    elsewhere: dict[Problem, list[str]] = {}
+    for environment in sorted(set().union(*drafts) - {""}):
+        for problem in problems([made.get(environment, made[""]) for made in drafts]):
+            elsewhere.setdefault(problem, []).append(environment)
+    news = elsewhere.keys() - set(base)
+    return sorted([*base, *(_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news)])
 
 
-def _template_problems(document: Document, data: Mapping[str, Any], text: str | None) -> list[Problem]:
-    """Try every template of the document with a sample call. `text` is what an instructions file holds."""
-    variables = data.get("variables", {})
-    samples = names({**data, "variables": variables if isinstance(variables, dict) else {}}, SAMPLE_CALL)
-    found = []
-    for path, written in _templates(data):
-        if path in document.places:
-            for fault in template(written).faults(samples):
-                found.append(document.problem_in(path, fault.line, fault.message, fault.cure, near=fault.near))
-    if text is not None and "instructions_file" in data:
-        relative = data["instructions_file"]
-        file = posixpath.normpath(posixpath.join(posixpath.dirname(document.file), relative))
-        lines = text.split("\n")
-        for fault in template(text).faults(samples):
-            column = documents.column_of(fault.near, lines[fault.line - 1])
-            found.append(Problem(file, fault.line, column, "instructions", fault.message, fault.cure))
-    return found
+def _environments(names: Sequence[str]) -> str:
+    return f"environment{'' if len(names) == 1 else 's'} {_some(names)}"
 
 
-def _templates(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    greeting, tracing = data.get("greeting"), _mapping(data.get("tracing"))
-    written: list[tuple[Path, Any]] = [
-        (("instructions",), data.get("instructions")),
-        (("greeting",), greeting),
-        (("greeting", "text"), _mapping(greeting).get("text")),
-        (("tracing", "workflow_name"), tracing.get("workflow_name")),
-        (("tracing", "group_id"), tracing.get("group_id")),
-    ]
-    written += [(("tracing", "metadata", key), v) for key, v in _mapping(tracing.get("metadata")).items()]
-    return ((path, value) for path, value in written if isinstance(value, str))
+def demand_environment(environment: str, drafts: Sequence[Draft]) -> None:
+    """Raise `SettingsError` for an environment that no file names; `""` is none and always there."""
+    known = sorted({name for made in drafts for name in made.environments or ()})
+    if not environment or environment in known or any(made.environments is None for made in drafts):
+        return  # a file that cannot be read may name it, and is a problem of its own
+    there = f"There {'is only' if len(known) == 1 else 'are'} {_some(known)}." if known else "No file names one."
+    cure = did_you_mean(environment, known) or there
+    raise SettingsError(f"'{environment}'", "is no environment of this catalog", cure)
 
 
-def _tools(
-    document: Document, data: Mapping[str, Any], read_tool: ToolReader | None
-) -> tuple[tuple[ToolDefinition, ...], list[Problem]]:
-    tools: list[ToolDefinition] = []
-    found: list[Problem] = []
-    seen: dict[str, int] = {}
-    for index, written in enumerate(data["tools"]):
-        path: Path = ("tools", index, "entrypoint")
-        name = written.get("name") or written["entrypoint"].rpartition(":")[2].rpartition(".")[2]
-        if name in seen:
-            message = f"a tool named '{name}' already stands in line {seen[name]}"
-            found.append(document.problem(path, message, "Give one of them another name with 'name:'."))
-        seen.setdefault(name, document.place(path).line)
-        written = {**written, "name": name}
-        try:
-            tools.append(read_tool(written) if read_tool else _unread(written))
-        except EntrypointError as error:
-            found.append(document.problem(path, error.message, error.cure))
-    choice = data["tool_choice"]
-    if choice == "required" and not seen:
-        cure = "Name a tool in 'tools:', or write auto."
-        found.append(document.problem(("tool_choice",), "'required' has no tool to choose from", cure))
-    if isinstance(choice, dict) and choice["name"] not in seen:
-        cure = did_you_mean(choice["name"], seen) or "Name one of this agent's tools."
-        found.append(document.problem(("tool_choice", "name"), f"there is no tool '{choice['name']}'", cure))
-    return tuple(tools), found
-
-
-def _unread(written: Mapping[str, Any]) -> ToolDefinition:
-    description = written.get("description", "")
-    return ToolDefinition(written["entrypoint"], written["name"], description, {}, written["timeout_seconds"])
-
-
-def unknown_agent(name: str, catalog: Catalog) -> str:
-    """Return the sentence for a name that no agent has."""
-    near = did_you_mean(name, catalog.agents) or f"There are {listing(sorted(catalog.agents) or ['none'], 'and')}."
-    return f"There is no agent '{name}'. {near}"
+def unknown_agent(name: str, catalog: Catalog) -> SettingsError:
+    """Return the error for a name that no agent has: with the nearest name, or all when they are few."""
+    known = sorted(catalog.agents)
+    there = f"There are {listing(known, 'and')}." if 1 < len(known) < 12 else f"There are {len(known):,} others."
+    if len(known) < 2:
+        there = f"There is only {known[0]}." if known else "The catalog has no agent at all."
+    return SettingsError("", f"There is no agent '{name}'", did_you_mean(name, known) or there)

@@ -2,66 +2,96 @@
 
 import argparse
 import contextlib
+import errno
 import gc
 import json
 import logging
+import os
+import re
+import shlex
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, document, files, git, reports
-from runtime.catalog import Catalog, Draft, ToolReader, unknown_agent
+from runtime import changes, document, fields, files, git, init, reports
+from runtime import schema as schemas
+from runtime.catalog import Catalog, demand_environment, unknown_agent
 from runtime.definition import AgentDefinition, ToolDefinition
-from runtime.errors import CatalogError, SettingsError, SwitchboardError, errors
-from runtime.incoming import SAMPLE_CALL, incoming_call
+from runtime.draft import Draft, Source, ToolReader, document_of, draft
+from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
+from runtime.incoming import SAMPLE_CALL, Headers
+from runtime.phone import number_in
 from runtime.routing import Match, explain
 from runtime.session import settings_for
-from runtime.settings import called_header, read_settings
+from runtime.settings import chosen_environment, read_settings
 from runtime.terminal import Paint
 
 _PROBLEMS, _USAGE = 1, 2
+_UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 problems, 2 usage."""
-    arguments = _parser().parse_args(words)
     try:
-        code: int = arguments.verb(arguments)
-        sys.stdout.flush()
-        return code
+        return _run(words)
     except CatalogError as error:
-        print(error, file=sys.stderr)
-        return _PROBLEMS
+        return _fail(str(error), _PROBLEMS)
     except SettingsError as error:
-        print(f"switchboard: {error}", file=sys.stderr)
-        return _USAGE
+        return _fail(f"switchboard: {error}", _USAGE)
     except SwitchboardError as error:
-        print(f"switchboard: {error}", file=sys.stderr)
+        return _fail(f"switchboard: {error}", _PROBLEMS)
+    except BrokenPipeError:  # whoever read our output has left; there is nobody to tell
+        _abandon(sys.stdout, sys.stderr)
         return _PROBLEMS
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has left; there is nobody to tell
-        return _PROBLEMS
+    except OSError as error:
+        _abandon(sys.stdout)
+        unwritten = error.errno in _UNWRITTEN and not error.filename
+        what = "The output cannot be written" if unwritten else f"{error.filename or 'The system'} cannot be used"
+        return _fail(f"switchboard: {what} ({error.strerror or error}).", _USAGE)
     except KeyboardInterrupt:
         return 130
+
+
+def _run(words: Sequence[str] | None) -> int:
+    try:
+        arguments = _parser().parse_args(words)
+        code: int = arguments.verb(arguments)
+        return code
+    finally:
+        if sys.stdout is not None:  # there is none after `>&-`
+            sys.stdout.flush()
+
+
+def _fail(said: str, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(said, file=sys.stderr)
+    return code
+
+
+def _abandon(*streams: TextIO) -> None:
+    """Send what streams still hold nowhere, so that the interpreter does not fall over it at its end."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):  # one without a file has no number
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # ── check ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    paths = [Path(path) for path in arguments.paths]
+    paths = [_existing(path, "switchboard check FOLDER") for path in arguments.paths]
     sources = files.sources(paths)
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     _find_modules(paths)
-    drafts = [catalogs.draft(source, _tool_reader(arguments)) for source in sources]
-    problems = catalogs.problems(drafts)
+    problems = files.without_agents(paths, sources) + catalogs.check(sources, _tool_reader(arguments))
     print(reports.REPORTERS[arguments.format](problems, len(sources)), end="")
     return _PROBLEMS if errors(problems) else 0
 
@@ -81,12 +111,36 @@ def _find_modules(paths: Sequence[Path]) -> None:
     sys.path[:0] = [folder for folder in files.import_folders(paths) if folder not in sys.path]
 
 
-def _catalog(path: str, read_tool: ToolReader | None = _read_tool) -> Catalog:
+def _catalog(arguments: argparse.Namespace, read_tool: ToolReader | None = _read_tool) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
-    folder = Path(path)
+    folder, found = _sources(arguments)
+    return _assembled(_drafts(found, read_tool, arguments.environment), git.current_revision(folder, found))
+
+
+def _sources(arguments: argparse.Namespace) -> tuple[Path, list[Source]]:
+    """Return the catalog's folder and its sources; its tools can be imported from now on. Raises `CatalogError`."""
+    folder = _existing(arguments.agents)
     _find_modules([folder])
     found = files.sources([folder])
-    return _assembled([catalogs.draft(source, read_tool) for source in found], git.current_revision(folder, found))
+    if problems := files.without_agents([folder], found):
+        raise CatalogError(problems)
+    return folder, found
+
+
+def _existing(written: str, command: str = "") -> Path:
+    """Return a path that exists. Raises `SettingsError`, which says how the command is told of another."""
+    path = Path(written)
+    if not path.exists():
+        how = f": {command}" if command else " with --agents"
+        raise SettingsError(str(path), "is no file or folder", f"Name the folder that holds the agents{how}.")
+    return path
+
+
+def _drafts(sources: Sequence[Source], read_tool: ToolReader | None, environment: str) -> list[Draft]:
+    """Return the drafts of an environment. Raises `SettingsError` when no file names it."""
+    drafts = [draft(source, read_tool, environment) for source in sources]
+    demand_environment(environment, drafts)
+    return drafts
 
 
 def _assembled(drafts: Sequence[Draft], revision: str) -> Catalog:
@@ -95,38 +149,44 @@ def _assembled(drafts: Sequence[Draft], revision: str) -> Catalog:
         raise CatalogError(problems)
     for problem in problems:
         print(problem, file=sys.stderr)
-    return catalogs.assemble((draft.definition for draft in drafts if draft.definition), revision)
+    return catalogs.assemble((made.definition for made in drafts if made.definition), revision)
 
 
 # ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.agents)
-    _find_modules([folder])
-    reader = _read_tool if arguments.accept else None
-    drafts = [catalogs.draft(source, reader) for source in files.sources([folder])]
-    agent = _one(drafts, arguments.name)
+    _, sources = _sources(arguments)
+    agent = _one(_drafts(sources, _read_tool if arguments.accept else None, arguments.environment), arguments.name)
     if arguments.accept:
         print(reports.as_json(settings_for(agent, SAMPLE_CALL).accept()))
+    elif arguments.why:
+        source = next(source for source in sources if source.file == agent.file)
+        data = {"name": agent.name, **agent.data}
+        print(reports.why(document_of(source, arguments.environment), data), end="")
     else:
         print(document.write(_complete(agent)), end="")
     return 0
 
 
 def _one(drafts: list[Draft], name: str) -> AgentDefinition:
-    for draft in drafts:
-        if draft.name == name:
-            if draft.definition is None:
-                raise CatalogError(list(draft.problems))
-            return draft.definition
-    known = catalogs.assemble(draft.definition for draft in drafts if draft.definition)
-    raise SettingsError("NAME", unknown_agent(name, known).removesuffix("."))
+    for made in drafts:
+        if made.name == name:
+            if made.definition is None:
+                raise CatalogError(list(made.problems))
+            return made.definition
+    known = catalogs.assemble(made.definition for made in drafts if made.definition)
+    raise unknown_agent(name, known)
 
 
 def _complete(agent: AgentDefinition) -> dict[str, Any]:
-    """Return the agent's data as a file that stands alone: its instructions written into it."""
+    """Return the agent's data as a file that stands alone: what was short or elsewhere is written out."""
     data = {key: value for key, value in agent.data.items() if key != "instructions_file"}
+    if (greeting := agent.greeting) is not None:
+        whether = {"interruptible": greeting.interruptible, "wait_for_caller": greeting.wait_for_caller}
+        data["greeting"] = {"text": greeting.text.text, **whether}
+    pairs = zip(data["tools"], agent.tools, strict=True)
+    data["tools"] = [{"entrypoint": tool.entrypoint, "name": tool.name} | written for written, tool in pairs]
     return {"name": data.pop("name"), **data, "instructions": agent.instructions.text}
 
 
@@ -149,10 +209,15 @@ def _serve(arguments: argparse.Namespace) -> int:
         check_secret(secret)
     log.configure(logging.getLevelNamesMapping()[arguments.log_level.upper()])
     folder = Path(arguments.path)
+    if not folder.is_dir():
+        cure = "Name the folder that holds the agents: switchboard serve FOLDER."
+        raise SettingsError(str(folder), "is no folder", cure)
     _find_modules([folder])
     modules = ToolModules(files.import_folders([folder]))
-    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool)
+    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool, arguments.environment)
     reading = read(None)
+    if problems := files.without_agents([folder], reading.sources):
+        raise CatalogError(problems)
     first = drafts.of(reading.sources, tools_changed=False)
     catalog = _assembled(first, reading.revision)
     current = Current(catalog, Status(catalog.revision, datetime.now().astimezone()))
@@ -168,16 +233,18 @@ def _serve(arguments: argparse.Namespace) -> int:
     host = Host(current, settings, (log.record_to_log,), reload=reloader.reload, background=background)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     agents = reports.count(len(catalog.agents), "agent")
+    agents += f" in the environment {arguments.environment}" if arguments.environment else ""
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)
     server.run(host, listener, arguments.drain_seconds)
     return 0
 
 
 def _reload(arguments: argparse.Namespace) -> int:
-    from runtime.realtime.webhook import sign
+    from runtime.realtime.webhook import check_secret, sign
 
     body = json.dumps({"revision": arguments.revision}).encode()
     secret = read_settings().webhook_secrets[0]
+    check_secret(secret)
     headers = sign(secret, f"reload_{time.time_ns()}", int(time.time()), body)
     status = _ask(arguments.url, "/control/reload", body, headers)
     if "error" in status:
@@ -214,14 +281,14 @@ def _ask(url: str, path: str, body: bytes | None = None, headers: Mapping[str, s
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.agents)
+    folder = _existing(arguments.agents)
     if len(arguments.revisions) > 2:
         raise SettingsError("diff", "takes two revisions at most")
     old, new = [*(arguments.revisions or ["HEAD"]), None][:2]
     before, after = (git.reader(folder, revision)(None) for revision in (old, new))
-    drafts = [catalogs.draft(source, None) for source in before.sources]
-    earlier = catalogs.assemble((draft.definition for draft in drafts if draft.definition), before.revision)
-    later = _assembled([catalogs.draft(source, None) for source in after.sources], after.revision)
+    drafts = [draft(source, None, arguments.environment) for source in before.sources]
+    earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision)
+    later = _assembled(_drafts(after.sources, None, arguments.environment), after.revision)
     found = changes.compare(earlier, later)
     print(reports.DIFFS[arguments.format](found, Paint()), end="")
     return 1 if found else 0
@@ -231,16 +298,28 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _who_answers(arguments: argparse.Namespace) -> int:
-    catalog = _catalog(arguments.agents, None)
+    called = _number("--called", arguments.called)
+    caller = _number("--caller", arguments.caller) if arguments.caller is not None else ""
     headers = [_header(written) for written in arguments.header]
-    headers += [("Diversion", f"<sip:{arguments.called}@command>")] if arguments.called else []
-    headers += [("From", f"<sip:{arguments.caller}@command>")] if arguments.caller else []
-    call = incoming_call("rtc_sample", headers, SAMPLE_CALL.started_at, called_header())
-    if not call.called and not arguments.header:
-        raise SettingsError("--called", f"is no phone number: '{arguments.called}'", 'Write "+15550100001".')
+    headers += [("Diversion", f"<sip:{called}@command>")]
+    headers += [("From", f"<sip:{caller}@command>")] if caller else []
+    call = replace(SAMPLE_CALL, called=called, caller=caller, headers=Headers(headers))
+    catalog = _catalog(arguments, None)
     found, losses = explain(catalog, call)
     print(reports.answer(found, losses, call.called))
     return 0 if isinstance(found, Match) else _PROBLEMS
+
+
+def _number(option: str, written: str) -> str:
+    number = number_in(written)
+    cure = 'Write "+15550100001".'
+    if not number:
+        raise SettingsError(option, f"is no phone number: '{written}'", cure)
+    if number.startswith("+00"):
+        raise SettingsError(option, f"is written with 00 and not with a plus: '{written}'", f'Write "+{number[3:]}".')
+    if number.startswith("+0"):
+        raise SettingsError(option, f"is written without its country code: '{written}'", cure)
+    return number
 
 
 def _header(written: str) -> tuple[str, str]:
@@ -255,13 +334,36 @@ def _header(written: str) -> tuple[str, str]:
 
 def _demo(arguments: argparse.Namespace) -> int:
     print("Starting the host and the simulator …", file=sys.stderr, flush=True)
-    catalog = _catalog(arguments.agents)
+    catalog = _catalog(arguments)
     if arguments.name is not None and arguments.name not in catalog.agents:
-        raise SettingsError("NAME", unknown_agent(arguments.name, catalog).removesuffix("."))
-    from runtime import demo, log
+        raise unknown_agent(arguments.name, catalog)
+    from runtime import demo
 
-    log.configure(logging.ERROR)
     return demo.run(catalog, arguments.name)
+
+
+# ── init and schema ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.folder)
+    print(f"A catalog repository in {folder.resolve()}")
+    for path, new in init.init(folder):
+        print(f"  made  {path}" if new else f"  kept  {path} (it was there before)")
+    print("\nNext:")
+    if folder.resolve() != Path.cwd():
+        print(f"  cd {shlex.quote(str(folder))}")
+    print(
+        "  switchboard check    finds every problem\n"
+        "  switchboard demo     shows a call on this machine, without a key\n"
+        "Open the folder in Visual Studio Code: it explains and completes every field. README.md tells the rest."
+    )
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(fields.reference(schemas.load("agent")), end="")
+    return 0
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +371,35 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(_USAGE, f"switchboard: {message}\nTry '{self.prog} --help'.\n")
+        self.exit(_USAGE, f"switchboard: {_in_our_words(message)}\nTry '{self.prog} --help'.\n")
+
+
+_TO_BEGIN = """Say what to do, for example:
+  switchboard demo     shows a call on this machine, without a key
+  switchboard check    finds every problem of every agent file"""
+
+
+def _in_our_words(message: str) -> str:
+    """Return what argparse says as we say it: what is wrong with which word, and the nearest one that is right."""
+    if message.endswith("required: COMMAND"):
+        return _TO_BEGIN
+    if found := re.fullmatch(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL):
+        option, word, known = found[1], found[2], found[3].replace("'", "").split(", ")
+        near = did_you_mean(word, known)
+        if option == "COMMAND":
+            return f"There is no command '{word}'. " + (near or f"There are {listing(known, 'and')}.")
+        return f"{option} is not one of {listing(known, 'and')}: '{word}'. {near}".rstrip()
+    if found := re.fullmatch(r"argument (\S+): (is not .*)", message, re.DOTALL):
+        return f"{found[1]} {found[2]}."
+    return message.replace("unrecognized arguments:", "This is not understood:").removeprefix("argument ")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib import metadata  # which no other command needs
+
+        print(f"switchboard {metadata.version('switchboard')}")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -278,6 +408,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Voice agents on the telephone, one YAML file each.",
         epilog="Begin with 'switchboard demo' to see a call, and 'switchboard check' after each edit.",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
     check = _verb(verbs, "check", _check, "Find every problem of every agent file. Needs no network and no key.")
@@ -290,8 +421,11 @@ def _parser() -> argparse.ArgumentParser:
 
     show = _verb(verbs, "show", _show, "Print an agent with every default filled in, as YAML that checks again.")
     show.add_argument("name", metavar="NAME", help="the agent's name")
-    show.add_argument("--accept", action="store_true", help="print what the service is told for a sample call, as JSON")
+    form = show.add_mutually_exclusive_group()
+    form.add_argument("--accept", action="store_true", help="print what the service is told for a sample call, as JSON")
+    form.add_argument("--why", action="store_true", help="print each value with the file and line that it comes from")
     _agents(show)
+    _environment(show)
 
     serve = _verb(verbs, "serve", _serve, "Take calls: run the host that receives the webhook.")
     serve.epilog = "Needs OPENAI_API_KEY and OPENAI_WEBHOOK_SECRET in the environment. SIGTERM drains and exits."
@@ -300,7 +434,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument(
-        "--port", type=int, default=8080, help="port to listen on; 0 lets the system choose (default: 8080)"
+        "--port", type=_port, default=8080, help="port to listen on; 0 lets the system choose (default: 8080)"
     )
     serve.add_argument(
         "--drain-seconds",
@@ -328,6 +462,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how often to look at a followed branch (default: 30)",
     )
     serve.add_argument("--fetch", metavar="REMOTE", help="fetch a followed branch from a remote first")
+    _environment(serve)
 
     reload = _verb(verbs, "reload", _reload, "Make a running host take the catalog as it is now, all or nothing.")
     reload.epilog = (
@@ -344,6 +479,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("revisions", nargs="*", metavar="REV", help="one revision against the work tree, or two")
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)
+    _environment(diff)
 
     who = _verb(
         verbs,
@@ -353,7 +489,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     who.epilog = "Exit code: 0 an agent answers, 1 nobody does, 2 usage."
     who.add_argument("--called", required=True, metavar="NUMBER", help="the number that is rung, such as +15550100001")
-    who.add_argument("--caller", default="", metavar="NUMBER", help="the number that rings")
+    who.add_argument("--caller", metavar="NUMBER", help="the number that rings")
     who.add_argument(
         "--header",
         action="append",
@@ -362,6 +498,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a SIP header of the call; may be repeated",
     )
     _agents(who)
+    _environment(who)
 
     demo = _verb(
         verbs,
@@ -376,6 +513,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the agent to ring (default: front-desk, or the first that answers)",
     )
     _agents(demo)
+    _environment(demo)
+
+    start = _verb(verbs, "init", _init, "Make a catalog repository: an agent, a tool, editor settings and checks.")
+    start.epilog = "Never overwrites: a file that is there stays as it is."
+    start.add_argument("folder", metavar="DIR", help="the folder, new or not")
+
+    _verb(verbs, "schema", _schema, "Print every field of an agent file, as Markdown.")
     return parser
 
 
@@ -390,6 +534,15 @@ def _agents(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--agents", default="agents", metavar="PATH", help="the catalog's folder (default: agents)")
 
 
+def _environment(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--environment",
+        default=chosen_environment(),
+        metavar="NAME",
+        help="whose overrides agents have (default: SWITCHBOARD_ENVIRONMENT, or none)",
+    )
+
+
 def _url(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--url", default="http://127.0.0.1:8080", help="the running host (default: http://127.0.0.1:8080)"
@@ -402,5 +555,11 @@ def _seconds(written: str) -> float:
     except ValueError:
         seconds = -1
     if not 0 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError("between 0 and 3600 seconds")
+        raise argparse.ArgumentTypeError(f"is not between 0 and 3600 seconds: '{written}'")
     return seconds
+
+
+def _port(written: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", written) or int(written) > 65535:
+        raise argparse.ArgumentTypeError(f"is not a number from 0 to 65535: '{written}'")
+    return int(written)

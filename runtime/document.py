@@ -20,26 +20,31 @@ MAX_BYTES = 1_000_000  # a hundred times the longest agent file that we have see
 MAX_VALUES = 20_000  # an alias repeats what it names; a bomb of ten lines would fill the memory
 MAX_DEPTH = 60
 
+EMPTY = "the file is empty"
+
 
 class Place(NamedTuple):
     """Where a value stands: line and column from 1, the scalar as it was typed (`""` for collections), and the
-    line where it ends."""
+    line where it ends. `file` names another file than the document's own, `environment` the one it was written for."""
 
     line: int
     column: int
     typed: str = ""
     last_line: int = 0
+    file: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's data with positions. `places` holds each value's place, `keys` each key's, by path."""
+    """One file's data with positions. `places` holds each value's place, `keys` each key's, by path; `texts` the
+    file's text under `""`, and by name those of other files that places name."""
 
     file: str
     data: Any
     places: Mapping[Path, Place] = field(repr=False)
     keys: Mapping[Path, Place] = field(repr=False)
-    text: str = field(default="", repr=False)
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Return where `path` stands, or its nearest parent that was written."""
@@ -52,7 +57,7 @@ class Document:
     def problem(self, path: Path, message: str, cure: str = "", *, key: bool = False, **more: Any) -> Problem:
         """Return a problem at `path`, or at its key."""
         place = self.place(path, key=key)
-        return Problem(self.file, place.line, place.column, dotted(path), message, cure, **more)
+        return Problem(place.file or self.file, place.line, place.column, dotted(path), message, cure, **more)
 
     def problem_in(self, path: Path, line: int, message: str, cure: str = "", *, near: str = "") -> Problem:
         """Return a problem at a line (from 1) inside the text value at `path`.
@@ -61,15 +66,15 @@ class Document:
         not the file's: there the first place where `near` is written counts.
         """
         place = self.place(path)
-        lines = self.text.splitlines()
+        file, lines = place.file or self.file, self.texts.get(place.file, "").splitlines()
         if lines[place.line - 1 :] and lines[place.line - 1][place.column - 1 :].startswith("|"):
             at = min(place.line + line, len(lines))
-            return Problem(self.file, at, column_of(near, lines[at - 1]), dotted(path), message, cure)
+            return Problem(file, at, column_of(near, lines[at - 1]), dotted(path), message, cure)
         for at in range(place.line, min(place.last_line, len(lines)) + 1):
             start = place.column - 1 if at == place.line else 0
             if near and near in lines[at - 1][start:]:
-                return Problem(self.file, at, lines[at - 1].index(near, start) + 1, dotted(path), message, cure)
-        return Problem(self.file, place.line, place.column, dotted(path), message, cure)
+                return Problem(file, at, lines[at - 1].index(near, start) + 1, dotted(path), message, cure)
+        return Problem(file, place.line, place.column, dotted(path), message, cure)
 
 
 def column_of(near: str, line: str) -> int:
@@ -97,7 +102,7 @@ def read(raw: bytes, file: str) -> tuple[Document | None, list[Problem]]:
         return None, [Problem(file, unreadable.line, unreadable.column, "", unreadable.message, unreadable.cure)]
     if builder.problems:
         return None, builder.problems
-    return Document(file, data, builder.places, builder.keys, text), []
+    return Document(file, data, builder.places, builder.keys, {"": text}), []
 
 
 @dataclass
@@ -112,7 +117,7 @@ def _decode(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
         raise _Unreadable(f"the file has {len(raw):,} bytes", f"An agent file may have {MAX_BYTES:,}.")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig").translate(_STAND_INS)
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line = before.count(b"\n") + 1
@@ -120,6 +125,11 @@ def _decode(raw: bytes) -> str:
         cure = "Save the file as UTF-8 in your editor."
         raise _Unreadable("the file is not UTF-8 text", cure, line, column) from None
 
+
+# YAML 1.2 ends no line at these three (section 5.4); libyaml, which reads 1.1, does. They come with text that is
+# pasted from web pages, so while it reads, signs of the private use area stand in for them.
+_STAND_INS = {0x85: "\uf885", 0x2028: "\uf828", 0x2029: "\uf829"}
+_STOOD_FOR = {ord(sign): chr(code) for code, sign in _STAND_INS.items()}
 
 _CORE = (  # YAML 1.2, section 10.3.2: what a plain scalar means
     ("null", re.compile(r"(?:~|null|Null|NULL|)\Z")),
@@ -147,13 +157,16 @@ class _Node(NamedTuple):
     last_line: int = 0
 
 
-def _compose(text: str) -> _Node:
-    """Parse one document. From events, since the parser's own composer overflows its stack when nested deeply."""
+def _compose(text: str, mends: int = 50) -> _Node:
+    """Parse one document. From events, since the parser's own composer overflows its stack when nested deeply.
+
+    A tab that YAML 1.2 allows and libyaml does not is mended and the text parsed again, `mends` times at most.
+    """
     loader = _Loader(text)
     try:
         loader.get_event()  # the stream's start
         if loader.check_event(yaml.StreamEndEvent):
-            raise _Unreadable("the file is empty", "Begin with 'name: ' and the agent's name.")
+            raise _Unreadable(EMPTY, "Begin with 'name: ' and the agent's name.")
         loader.get_event()  # the document's start
         node = _node(loader, {}, 0)
         loader.get_event()  # the document's end
@@ -162,6 +175,9 @@ def _compose(text: str) -> _Node:
             cure = "One file holds one agent: move it to a file of its own."
             raise _Unreadable("a second document begins here", cure, mark.line + 1, mark.column + 1)
     except yaml.MarkedYAMLError as error:
+        mended = _without_tab(text, error)
+        if mends and mended != text:
+            return _compose(mended, mends - 1)
         raise _unreadable_yaml(error, text) from None
     except yaml.YAMLError as error:
         position = getattr(error, "position", 0)
@@ -172,8 +188,20 @@ def _compose(text: str) -> _Node:
     finally:
         loader.dispose()
     if node.kind == "scalar" and node.plain and not node.value:
-        raise _Unreadable("the file is empty", "Begin with 'name: ' and the agent's name.")
+        raise _Unreadable(EMPTY, "Begin with 'name: ' and the agent's name.")
     return node
+
+
+_ALLOWED_TABS = re.compile(r" *\t[ \t]*(?=#|\r?\Z)| *-[ \t]+")  # empty lines, before a comment, behind a dash
+
+
+def _without_tab(text: str, error: yaml.MarkedYAMLError) -> str:
+    """Return the text with spaces for allowed tabs at the beginning of the line that the parser stopped at."""
+    lines = text.split("\n")
+    at = error.problem_mark.line if error.problem_mark else 0
+    if at < len(lines) and (tabs := _ALLOWED_TABS.match(lines[at])):
+        lines[at] = tabs[0].replace("\t", " ") + lines[at][tabs.end() :]
+    return "\n".join(lines)
 
 
 def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
@@ -194,7 +222,7 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
     value: Any
     if isinstance(event, yaml.ScalarEvent):
         plain = event.implicit[0] and not event.style
-        node = _Node("scalar", event.value, line, column, event.tag, plain, last_line)
+        node = _Node("scalar", event.value.translate(_STOOD_FOR), line, column, event.tag, plain, last_line)
     elif isinstance(event, yaml.SequenceStartEvent):
         value = []
         while not loader.check_event(yaml.SequenceEndEvent):
@@ -366,6 +394,9 @@ def _tag_of(node: _Node) -> str:
     return (node.tag or "").replace("tag:yaml.org,2002:", "!!")
 
 
+_NUMBER = re.compile(r"\+[0-9]|.*\*\Z")  # a phone number, or the beginning of one: quoted, as authors must write them
+
+
 def write(data: Any) -> str:
     """Return data as YAML text that `read` understands again as the same data."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
@@ -379,8 +410,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    misread = any(pattern.match(text) for _, pattern in _CORE)
-    style = "|" if "\n" in text and not text.startswith((" ", "\n")) else '"' if misread else None
+    misread = any(pattern.match(text) for _, pattern in _CORE) or any(map(text.count, map(chr, _STAND_INS)))
+    misread = misread or _NUMBER.match(text) is not None
+    style = '"' if misread else "|" if "\n" in text and not text.startswith((" ", "\n")) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

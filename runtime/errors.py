@@ -89,14 +89,17 @@ class CatalogError(SwitchboardError):
 
 @dataclass
 class SettingsError(SwitchboardError):
-    """The environment or a command's words are wrong. `name` is the variable or option, `cure` what to do."""
+    """The environment or a command's words are wrong. `cure` is what to do.
+
+    `name` is the variable or option, or `""` where `message` is a whole sentence.
+    """
 
     name: str
     message: str
     cure: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.message}." + (f" {self.cure}" if self.cure else "")
+        return " ".join(part for part in (self.name, f"{self.message}.", self.cure) if part)
 
 
 @dataclass

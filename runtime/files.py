@@ -2,11 +2,14 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from runtime.catalog import Source
-from runtime.errors import SettingsError
+from runtime.draft import Source
+from runtime.errors import Problem, SettingsError
+
+DEFAULTS = ("_defaults.yaml", "_defaults.yml")
+"""The file whose values a catalog's agents inherit; only in its top folder, and the first of the two."""
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -29,9 +32,23 @@ class Folder:
         """
         if not self.path.is_dir():
             raise _no_catalog(self.path)
-        return [self._source(file) for file in sorted(_agent_files(self.path))]
+        defaults = self._defaults()
+        closed: list[OSError] = []
+        found = [self._source(file, defaults) for file in sorted(_agent_files(self.path, closed.append))]
+        for error in closed:
+            folder = Path(error.filename).as_posix()
+            found.append(Source(folder, b"", lambda path: b"", error.strerror or "unknown", defaults))
+        return found
 
-    def _source(self, file: Path) -> Source:
+    def source(self, file: Path) -> Source:
+        """Return one agent file of the catalog."""
+        return self._source(file, self._defaults())
+
+    def _defaults(self) -> Source | None:
+        files = (self.path / name for name in DEFAULTS)
+        return next((self._source(file, None) for file in files if os.path.lexists(file)), None)
+
+    def _source(self, file: Path, defaults: Source | None) -> Source:
         def sibling(relative: str) -> bytes:
             target = (file.parent / PurePosixPath(relative)).resolve()
             if not target.is_relative_to(self.path.resolve()):
@@ -39,9 +56,9 @@ class Folder:
             return self._bytes(target)
 
         try:
-            return Source(file.as_posix(), self._bytes(file), sibling)
+            return Source(file.as_posix(), self._bytes(file), sibling, "", defaults)
         except OSError as error:
-            return Source(file.as_posix(), b"", sibling, error.strerror or "unknown")
+            return Source(file.as_posix(), b"", sibling, error.strerror or "unknown", defaults)
 
     def _bytes(self, file: Path) -> bytes:
         known = self._read.get(file)
@@ -53,14 +70,24 @@ class Folder:
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
-    """Return the agent files of folders, and files named one by one. Raises `SettingsError` for a path that is none."""
+    """Return the agent files of folders, and files named one by one; a file of defaults stands for its folder.
+
+    Raises `SettingsError` for a path that is none.
+    """
     found: dict[str, Source] = {}
     for path in paths:
-        if path.is_file():
-            found[path.as_posix()] = Folder(path.parent)._source(path)
+        if path.is_file() and path.name not in DEFAULTS:
+            found[path.as_posix()] = Folder(_catalog_of(path)).source(path)
         else:
-            found |= {source.file: source for source in Folder(path).sources()}
+            folder = path.parent if path.is_file() else path
+            found |= {source.file: source for source in Folder(folder).sources()}
     return [found[name] for name in sorted(found)]
+
+
+def _catalog_of(file: Path) -> Path:
+    """Return the catalog's folder of a file that is named alone: where the nearest defaults are, or its own."""
+    with_defaults = (folder for folder in file.parents if any((folder / name).is_file() for name in DEFAULTS))
+    return next(with_defaults, file.parent)
 
 
 def is_agent_file(parts: Sequence[str]) -> bool:
@@ -68,8 +95,18 @@ def is_agent_file(parts: Sequence[str]) -> bool:
     return parts[-1].lower().endswith(_ENDINGS) and not any(part[:1] in ("_", ".") for part in parts)
 
 
-def _agent_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
+def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Problem]:
+    """Return a problem for each of these folders that holds no agent file."""
+    cure = "Agent files end in .yaml or .yml, and neither they nor their folders begin with _ or a dot."
+    return [
+        Problem(path.as_posix(), 1, 1, "", "there is no agent file in this folder", cure)
+        for path in paths
+        if path.is_dir() and not any(Path(source.file).is_relative_to(path) for source in sources)
+    ]
+
+
+def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if name[0] not in "_."]
         yield from (Path(parent, name) for name in files if is_agent_file([name]))
 

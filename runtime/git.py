@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.catalog import Source
+from runtime.draft import Source
 from runtime.errors import SettingsError
-from runtime.files import Folder, is_agent_file
+from runtime.files import DEFAULTS, Folder, is_agent_file
 
 _TIMEOUT_SECONDS = 60
 _SHORT = 12
@@ -38,7 +38,9 @@ class Repository:
             if tab and about.startswith("100"):  # plain files; links lead out of what was committed
                 blobs[path.removeprefix(self.prefix)] = about.split()[2]
         contents = self._read(blobs)
-        return [_source(self.folder, path, contents) for path in sorted(blobs) if is_agent_file(path.split("/"))]
+        above = next((_source(self.folder, path, contents, None) for path in DEFAULTS if path in contents), None)
+        agents = (path for path in sorted(blobs) if is_agent_file(path.split("/")))
+        return [_source(self.folder, path, contents, above) for path in agents]
 
     def _read(self, blobs: dict[str, str]) -> dict[str, bytes]:
         """Return the blobs' contents, from one process for all of them."""
@@ -68,7 +70,8 @@ def current_revision(folder: Path, sources: Sequence[Source]) -> str:
     Outside a repository, the digest alone.
     """
     digest = hashlib.sha256()
-    for source in sources:
+    shared = dict.fromkeys(source.defaults for source in sources if source.defaults)
+    for source in (*shared, *sources):
         digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
     short = digest.hexdigest()[:8]
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
@@ -121,7 +124,7 @@ def fetcher(folder: Path, remote: str, branch: str) -> Callable[[], str]:
     return fetch
 
 
-def _source(folder: Path, path: str, contents: dict[str, bytes]) -> Source:
+def _source(folder: Path, path: str, contents: dict[str, bytes], defaults: Source | None) -> Source:
     def sibling(relative: str) -> bytes:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
         if target.startswith("../"):
@@ -131,7 +134,7 @@ def _source(folder: Path, path: str, contents: dict[str, bytes]) -> Source:
         except KeyError:
             raise FileNotFoundError(relative) from None
 
-    return Source((folder / path).as_posix(), contents[path], sibling)
+    return Source((folder / path).as_posix(), contents[path], sibling, defaults=defaults)
 
 
 def _git(folder: Path, *words: str) -> str | None:

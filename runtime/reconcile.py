@@ -7,8 +7,9 @@ changed last; a file that is gone takes its agent with it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from runtime.catalog import Draft
+from runtime.catalog import told
 from runtime.conflicts import conflicts
+from runtime.draft import Draft
 from runtime.errors import Problem
 
 
@@ -24,7 +25,7 @@ class Reconciled:
 def reconcile(live: Mapping[str, Draft], drafts: Iterable[Draft], touched: Mapping[str, int]) -> Reconciled:
     """Choose between the live drafts and the new ones. `touched` says by file when it changed, in any rising count."""
     newest = {made.file: made for made in drafts}
-    found = {problem for made in newest.values() for problem in made.problems}
+    found = told(list(newest.values()))
     serving = {
         file: made if made.definition else live[file]
         for file, made in newest.items()

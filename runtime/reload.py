@@ -15,8 +15,9 @@ from pathlib import Path
 import watchfiles
 
 from runtime import reports
-from runtime.catalog import Catalog, Draft, Source, ToolReader, assemble, draft, problems
+from runtime.catalog import Catalog, assemble, demand_environment, problems
 from runtime.current import Current, Result, Status
+from runtime.draft import Draft, Source, ToolReader, draft
 from runtime.errors import Problem, SettingsError, errors
 from runtime.git import Reading
 from runtime.modules import ToolModules
@@ -32,43 +33,62 @@ Reader = Callable[[str | None], Reading]
 """Reads the catalog, at a revision where one is named. Raises `SettingsError`."""
 
 
-class Drafts:
-    """Drafts of sources, made again only for what has changed."""
+Beside = dict[tuple[str, str], bytes | None]
+"""What was read beside a file, by that file and the path from it."""
 
-    def __init__(self, read_tool: ToolReader | None) -> None:
+
+class Drafts:
+    """Drafts of sources as they are in an environment, made again only for what has changed."""
+
+    def __init__(self, read_tool: ToolReader | None, environment: str = "") -> None:
         self._read_tool = read_tool
-        self._known: dict[str, tuple[Source, dict[str, bytes | None], Draft]] = {}
+        self._environment = environment
+        self._known: dict[str, tuple[Source, Beside, Draft]] = {}
 
     def of(self, sources: Iterable[Source], *, tools_changed: bool) -> list[Draft]:
-        """Return a draft for each source. `tools_changed`: agents with tools are drafted again too."""
+        """Return a draft for each source. `tools_changed`: agents with tools are drafted again too.
+
+        Raises `SettingsError` when no file names the environment.
+        """
         made = [self._draft(source, tools_changed) for source in sources]
         self._known = {one.file: self._known[one.file] for one in made}
+        demand_environment(self._environment, made)
         return made
 
     def _draft(self, source: Source, tools_changed: bool) -> Draft:
         known = self._known.get(source.file)
         if known is not None and not self._has_changed(source, known, tools_changed):
             return known[2]
-        beside: dict[str, bytes | None] = {}
-
-        def sibling(path: str) -> bytes:
-            beside[path] = _read(source, path)
-            return source.sibling(path)
-
-        made = draft(Source(source.file, source.raw, sibling, source.unreadable), self._read_tool)
+        beside: Beside = {}
+        made = draft(_remembering(source, beside), self._read_tool, self._environment)
         self._known[source.file] = (source, beside, made)
         return made
 
-    def _has_changed(self, source: Source, known: tuple[Source, dict[str, bytes | None], Draft], tools: bool) -> bool:
+    def _has_changed(self, source: Source, known: tuple[Source, Beside, Draft], tools: bool) -> bool:
         before, beside, made = known
-        if (source.raw, source.unreadable) != (before.raw, before.unreadable):
+        if _content(source) != _content(before) or _content(source.defaults) != _content(before.defaults):
             return True
         if tools and (made.definition is None or made.definition.tools):
             return True
-        return any(_read(source, path) != raw for path, raw in beside.items())
+        holders = {holder.file: holder for holder in (source, source.defaults) if holder}
+        return any(_beside(holders[file], path) != raw for (file, path), raw in beside.items())
 
 
-def _read(source: Source, path: str) -> bytes | None:
+def _content(source: Source | None) -> tuple[str, bytes, str] | None:
+    return None if source is None else (source.file, source.raw, source.unreadable)
+
+
+def _remembering(source: Source, beside: Beside) -> Source:
+    """Return a source that writes down what is read beside it and beside its defaults."""
+
+    def sibling(path: str) -> bytes:
+        beside[source.file, path] = _beside(source, path)
+        return source.sibling(path)
+
+    return replace(source, sibling=sibling, defaults=source.defaults and _remembering(source.defaults, beside))
+
+
+def _beside(source: Source, path: str) -> bytes | None:
     try:
         return source.sibling(path)
     except OSError:
@@ -115,15 +135,20 @@ class Reloader:
         live, now = self.current.get(), datetime.now().astimezone()
         try:
             reading = self._read(revision)
+            drafts = self._draft(reading)
         except SettingsError as error:
             gone = Problem(error.name, 1, 1, "", error.message, error.cure)
             return None, Status(live.revision, now, "refused", (gone,), self.current.status.older, revision)
-        drafts = self._drafts.of(reading.sources, tools_changed=self._modules.forget_changed())
-        self._modules.note()
         self._count += 1
         self._touched |= {made.file: self._count for made in drafts if self._newest.get(made.file) is not made}
         self._newest = {made.file: made for made in drafts}
         return self._strictly(drafts, reading, now) if self.strict else self._leniently(drafts, reading, now)
+
+    def _draft(self, reading: Reading) -> list[Draft]:
+        try:
+            return self._drafts.of(reading.sources, tools_changed=self._modules.forget_changed())
+        finally:
+            self._modules.note()
 
     def _strictly(self, drafts: Sequence[Draft], reading: Reading, now: datetime) -> tuple[Catalog | None, Status]:
         found = tuple(problems(drafts))

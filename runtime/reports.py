@@ -7,7 +7,9 @@ from typing import Any
 
 from runtime.catalog import Catalog
 from runtime.changes import Change, Risk, changed_fields
+from runtime.document import Document, Place, dotted
 from runtime.errors import Problem, errors
+from runtime.layers import origins
 from runtime.routing import Loss, Match, NoMatch
 
 
@@ -62,6 +64,29 @@ def answer(found: Match | NoMatch, losses: Sequence[Loss], called: str) -> str:
         rule, agent = loss.candidate
         lines.append(f"  not {agent.name} ({agent.file}:{rule.line}, {rule}): {loss.reason}")
     return "\n".join(lines)
+
+
+_SHOWN = 50  # characters of a value: the place behind it stays on the screen
+
+
+def why(document: Document, data: Mapping[str, Any]) -> str:
+    """Return each value of an agent's complete data in a line, with where it was written; `schema` for its defaults."""
+    rows = [
+        (dotted(path), _beginning(json.dumps(value, ensure_ascii=False)), _place(place, document.file))
+        for path, value, place in origins(document, data)
+    ]
+    fields, values = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "".join(f"{field:{fields}}  {value:{values}}  {place}\n" for field, value, place in rows)
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _place(place: Place | None, file: str) -> str:
+    if place is None:
+        return "schema"
+    return f"{place.file or file}:{place.line}" + (f" ({place.environment})" if place.environment else "")
 
 
 def count(number: int, noun: str) -> str:

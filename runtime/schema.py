@@ -2,7 +2,8 @@
 
 Knows nothing about agents: names, limits, defaults and words all come out of the schema file. Beside the standard
 keywords it reads our own: `x-means` (what a pattern stands for), `x-problem` and `x-cure` (the sentence for a
-field that may not be here), `x-shorthand` (words that stand for objects) and `x-shutdown` (values with an end).
+field that may not be here), `x-required` (what a complete document must have and a layer of it need not; editors
+see layers and pass over it), `x-shorthand` (words that stand for objects) and `x-shutdown` (values with an end).
 """
 
 import json
@@ -20,7 +21,7 @@ from jsonschema.validators import extend
 from runtime.document import Document, Path
 from runtime.errors import Problem, did_you_mean, listing
 
-_KINDS = {
+KINDS = {
     "string": "text",
     "integer": "a whole number",
     "number": "a number",
@@ -29,6 +30,8 @@ _KINDS = {
     "object": "a mapping of fields",
     "null": "null",
 }
+
+_ENDING = ".schema.json"
 
 
 class Schema:
@@ -40,9 +43,9 @@ class Schema:
         self._conditions: dict[int, Any] = {}
         self._defaults: dict[int, Any] = {}
 
-    def check(self, document: Document) -> list[Problem]:
-        """Return every problem of the document, sorted by place. Changes nothing."""
-        found = list(self._validator.iter_errors(document.data))
+    def check(self, document: Document, *, complete: bool = True) -> list[Problem]:
+        """Return every problem of the document, sorted by place; of a layer, when it need not be complete."""
+        found = [error for error in self._validator.iter_errors(document.data) if complete or not _is_gap(error)]
         mistyped = {tuple(error.absolute_path) for error in found if error.validator == "type"}
         return sorted(
             {
@@ -111,10 +114,13 @@ def _inlined(node: Any, root: Mapping[str, Any]) -> Any:
         return [_inlined(part, root) for part in node]
     if not isinstance(node, dict):
         return node
-    if "$ref" in node:
-        target: Any = reduce(getitem, node["$ref"].removeprefix("#/").split("/"), root)
-        node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
-    return {key: _inlined(value, root) for key, value in node.items() if key != "$defs"}
+    inlined = {key: _inlined(value, root) for key, value in node.items() if key not in ("$defs", "$ref")}
+    if "$ref" not in node:
+        return inlined
+    file, _, path = node["$ref"].partition("#/")
+    there = json.loads(text(file.removesuffix(_ENDING))) if file else root
+    target: Any = reduce(getitem, path.split("/"), there)
+    return {**_inlined(target, there), **inlined}
 
 
 def _copy(data: Any) -> Any:
@@ -131,7 +137,12 @@ def _shutdown(_: Any, ends: Mapping[str, Any], value: Any, __: Any) -> Iterator[
         yield ValidationError("has an announced end")
 
 
-_Validator: Any = extend(Draft202012Validator, {"x-shutdown": _shutdown})  # type: ignore[no-untyped-call]
+def _is_gap(error: ValidationError) -> bool:
+    return bool(error.validator == "x-required")
+
+
+_KEYWORDS = {"x-shutdown": _shutdown, "x-required": Draft202012Validator.VALIDATORS["required"]}
+_Validator: Any = extend(Draft202012Validator, _KEYWORDS)  # type: ignore[no-untyped-call]
 _evolve, _evolved = _Validator.evolve, dict[int, Any]()
 
 
@@ -151,14 +162,19 @@ _Validator.evolve = _evolve_once
 
 @cache
 def load(name: str) -> Schema:
-    """Return the schema `schemas/<name>.schema.json`, read once.
+    """Return the schema `schemas/<name>.schema.json`, read once."""
+    return Schema(json.loads(text(name)))
+
+
+def text(name: str) -> str:
+    """Return the schema's file as it is written.
 
     In a checkout it stands beside the package, in an installed wheel inside it.
     """
-    file = f"{name}.schema.json"
+    file = f"{name}{_ENDING}"
     beside = FilePath(__file__).parents[1] / "schemas" / file
     source = beside if beside.is_file() else resources.files("runtime") / "schemas" / file
-    return Schema(json.loads(source.read_text("utf-8")))
+    return source.read_text("utf-8")
 
 
 def _problems(error: ValidationError, document: Document, root: Mapping[str, Any]) -> Iterator[Problem]:
@@ -177,7 +193,7 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
             for name in sorted(set(value) - set(schema.get("properties", {}))):
                 advice = did_you_mean(name, known) or f"Known here: {listing(sorted(known), 'and')}."
                 yield document.problem((*path, name), "is not a field here", advice, key=True)
-        case "required":
+        case "required" | "x-required":
             missing = error.message.removesuffix(" is a required property").strip("'")
             if _is_misspelt(missing, value, schema.get("properties") or root["properties"]):
                 return
@@ -233,7 +249,7 @@ def _is_misspelt(missing: str, written: Mapping[str, Any], known: Mapping[str, A
 def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema: Mapping[str, Any]) -> Problem:
     kinds = [wanted] if isinstance(wanted, str) else list(wanted)
     typed = document.place(path).typed
-    wants = f"not {listing([_KINDS[kind] for kind in kinds])}"
+    wants = f"not {listing([KINDS[kind] for kind in kinds])}"
     message = f"{_shown(value, typed)} is {wants}"
     if not path:
         message = f"the file is {'a list' if isinstance(value, list) else 'one text'} and {wants}"
@@ -266,7 +282,7 @@ def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Map
             return f"Write it with a point: {word.replace(',', '.')}."
     if "array" in kinds and not isinstance(value, list):
         return cure or "Begin each entry on its own line with '- '."
-    return cure or example or f"Write {listing([_KINDS[kind] for kind in kinds])}."
+    return cure or example or f"Write {listing([KINDS[kind] for kind in kinds])}."
 
 
 _NOTHING = ("none", "off", "no", "false", "nothing", "nil")

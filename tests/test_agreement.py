@@ -31,7 +31,7 @@ FIELDS = RAW["properties"]
 TOP_LEVEL = {
     "name", "description", "answers", "model", "voice", "speed", "instructions", "instructions_file", "greeting",
     "variables", "turn_detection", "noise_reduction", "transcription", "audio", "tools", "tracing",
-    "max_output_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "truncation",
+    "max_output_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "truncation", "environments",
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,8 +14,8 @@ from hypothesis import strategies as st
 
 from runtime import catalog, files
 from runtime.catalog import Catalog, Draft, Source
-from runtime.definition import construct
-from runtime.errors import CatalogError
+from runtime.definition import AgentDefinition, construct
+from runtime.errors import CatalogError, SettingsError
 
 INSTRUCTIONS = "instructions: Be kind.\n"
 
@@ -246,5 +248,137 @@ def test_a_call_without_a_number_has_only_the_rules_for_all() -> None:
 
 def test_an_unknown_agent_is_answered_with_the_nearest_or_with_all() -> None:
     agents = made(answering("front-desk"), answering("clinic"))
-    assert catalog.unknown_agent("front_desk", agents) == "There is no agent 'front_desk'. Did you mean 'front-desk'?"
-    assert catalog.unknown_agent("x", agents).endswith("There are clinic and front-desk.")
+    nearest = "There is no agent 'front_desk'. Did you mean 'front-desk'?"
+    assert str(catalog.unknown_agent("front_desk", agents)) == nearest
+    assert str(catalog.unknown_agent("x", agents)).endswith("There are clinic and front-desk.")
+    assert str(catalog.unknown_agent("x", made(answering("clinic")))).endswith("There is only clinic.")
+    assert str(catalog.unknown_agent("x", made())) == "There is no agent 'x'. The catalog has no agent at all."
+    many = made(*(answering(f"agent-{n}") for n in range(20)))
+    assert str(catalog.unknown_agent("x", many)) == "There is no agent 'x'. There are 20 others."
+
+
+# ── families and environments ─────────────────────────────────────────────────────────────────────────────────
+
+
+def member(name: str, defaults: str, more: str = "", **beside: bytes) -> Source:
+    family = Source("_defaults.yaml", defaults.encode(), beside.__getitem__)
+    return replace(source(name, more), defaults=family)
+
+
+def made_in(environment: str, one: Source) -> AgentDefinition:
+    made = catalog.draft(one, None, environment)
+    assert made.definition is not None, made.problems
+    return made.definition
+
+
+def test_an_agent_inherits_what_its_own_file_does_not_say() -> None:
+    defaults = INSTRUCTIONS + "voice: cedar\nspeed: 1.2\nvariables: {shop: All}\n"
+    made = made_in("", member("desk", defaults, "speed: 0.9\nvariables: {wait: 5}\n"))
+    assert (made.data["voice"], made.data["speed"]) == ("cedar", 0.9)
+    assert made.variables == {"shop": "All", "wait": 5}
+    assert made.file == "desk.yaml"
+
+
+def test_an_environment_changes_who_is_reached_and_is_no_part_of_the_complete_data() -> None:
+    one = source("desk", INSTRUCTIONS + 'answers: ["+15551"]\nenvironments: {staging: {answers: ["+15559"]}}\n')
+    for environment, number in (("", "+15551"), ("staging", "+15559"), ("elsewhere", "+15551")):
+        made = made_in(environment, one)
+        assert [rule.called for rule in made.answers] == [number]
+        assert "environments" not in made.data
+
+
+def test_inherited_instructions_files_are_relative_to_the_defaults() -> None:
+    one = member("desk", "instructions_file: family.md\n", **{"family.md": b"Be kind."})
+    assert made_in("", one).instructions.text == "Be kind."
+    own = member("desk", "instructions_file: family.md\n", "instructions: Be brief.\n")
+    assert made_in("", own).instructions.text == "Be brief."
+
+
+def test_the_digest_knows_the_defaults_and_the_environment() -> None:
+    staged = INSTRUCTIONS + "environments: {staging: {speed: 1.1}}\n"
+    digests = [
+        made_in(environment, one).digest
+        for one in (
+            source("desk", staged),
+            member("desk", "voice: cedar\n", staged),
+            member("desk", "speed: 1\n", staged),
+        )
+        for environment in ("", "staging")
+    ]
+    assert len(set(digests)) == len(digests)
+    assert made_in("elsewhere", source("desk", staged)).digest == made_in("", source("desk", staged)).digest
+
+
+def test_problems_of_defaults_are_told_once_for_all_agents_and_keep_all_from_being_served() -> None:
+    drafts = [catalog.draft(member(name, INSTRUCTIONS + "voice: marine\n"), None) for name in ("a", "b", "c")]
+    (found,) = catalog.problems(drafts)
+    assert (found.file, found.line, found.field) == ("_defaults.yaml", 2, "voice")
+    assert [made.definition for made in drafts] == [None] * 3
+
+
+def test_what_defaults_lack_for_some_agents_names_them() -> None:
+    defaults = "instructions: '{{ shop }}'\n"
+    drafts = [catalog.draft(member(name, defaults), None) for name in "abcde"]
+    good = catalog.draft(member("good", defaults, "variables: {shop: x}\n"), None)
+    assert "(" not in catalog.problems(drafts)[0].message
+    (found,) = catalog.problems([*drafts, good])
+    assert found.message.endswith(" (for a, b and 3 others)")
+
+
+def test_check_tells_each_problem_once_and_in_which_environments() -> None:
+    more = INSTRUCTIONS + "greeting: '{{ nobody }}'\nenvironments:\n"
+    more += "  staging: {greeting: '{{ somebody }}'}\n  test: {speed: 1.1}\n  night: {instructions: '{{ no }}'}\n"
+    more += "  late: &late {tracing: {group_id: '{{ no }}'}}\n  later: *late\n"
+    assert [problem.message.partition("exist")[2] for problem in catalog.check([source("desk", more)], None)] == [
+        "",
+        " (in the environment staging)",
+        " (in the environment night)",
+        " (in the environments late and later)",
+    ]
+
+
+def test_a_tie_in_one_environment_is_found_though_only_one_of_the_two_names_it() -> None:
+    one = source("a", INSTRUCTIONS + 'answers: ["+15551"]\n')
+    other = source("b", INSTRUCTIONS + 'environments: {staging: {answers: ["+15551"]}, test: {answers: ["+15551"]}}\n')
+    found = [problem.message for problem in catalog.check([one, other], None)]
+    assert [message.rpartition(" (")[2] for message in found] == [
+        "in the environment staging)",
+        "in the environment test)",
+    ]
+    assert catalog.problems([catalog.draft(each, None) for each in (one, other)]) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cure"),
+    [("stagin", "Did you mean 'staging'?"), ("x", "There are staging and test."), ("", None), ("test", None)],
+)
+def test_an_environment_that_no_file_names_is_told(wanted: str, cure: str | None) -> None:
+    drafts = [catalog.draft(source("a", INSTRUCTIONS + "environments: {staging: {}}\n"), None)]
+    drafts.append(catalog.draft(member("b", INSTRUCTIONS + "environments: {test: {}}\n"), None))
+    with pytest.raises(SettingsError) if cure else nullcontext() as caught:
+        catalog.demand_environment(wanted, drafts)
+    assert cure is None or (caught is not None and caught.value.cure == cure)
+    unreadable = catalog.draft(member("c", "a: ["), None)
+    catalog.demand_environment(wanted, [*drafts, unreadable])
+
+
+def test_only_the_top_folder_has_defaults_and_a_file_named_alone_finds_them(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "_defaults.yaml").write_text("voice: cedar\n")
+    (tmp_path / "deep" / "desk.yaml").write_text("name: desk\ninstructions: x\n")
+    (alone,) = files.sources([tmp_path / "deep" / "desk.yaml"])
+    assert made_in("", alone).data["voice"] == "cedar"
+    assert [one.file for one in files.sources([tmp_path / "_defaults.yaml"])] == [alone.file]
+    (tmp_path / "deep" / "_defaults.yaml").write_text("voice: sage\n")
+    (one,) = files.sources([tmp_path])
+    assert made_in("", one).data["voice"] == "cedar"
+
+
+def test_defaults_that_cannot_be_opened_are_a_problem_and_agents_are_still_checked(tmp_path: Path) -> None:
+    (tmp_path / "_defaults.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "desk.yaml").write_text("name: desk\nspeed: 9\n")
+    found = catalog.check(files.sources([tmp_path]), None)
+    assert [(Path(problem.file).name, problem.field) for problem in found] == [
+        ("_defaults.yaml", ""),
+        ("desk.yaml", "speed"),
+    ]

@@ -16,7 +16,7 @@ def sentences(old: str, new: str, *both: str) -> list[str]:
 
 
 def test_every_field_of_an_agent_has_its_risk() -> None:
-    assert set(RISKS) == set(schemas.load("agent").raw["properties"])
+    assert {*RISKS, "environments"} == set(schemas.load("agent").raw["properties"])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """The command's verbs, run as `main([...])`: what they print, and the codes they exit with. Starts no server."""
 
 import base64
+import importlib.metadata
 import json
 import logging
+import os
+import re
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +34,8 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder that holds a catalog of one agent, with the corpus' tools in reach."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(TOOLS), *sys.path])
-    monkeypatch.delenv("SWITCHBOARD_CALLED_HEADER", raising=False)
+    for name in ("SWITCHBOARD_CALLED_HEADER", "SWITCHBOARD_ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
     write("agents/desk.yaml", DESK)
     return tmp_path / "agents"
 
@@ -60,6 +65,84 @@ def test_words_that_are_not_understood_exit_with_2_and_name_the_help(words: list
     said = capsys.readouterr().err
     assert said.startswith("switchboard: ")
     assert "--help" in said
+
+
+def test_a_number_that_is_none_is_told_in_our_own_words(capsys: Capture) -> None:
+    for option, said in (
+        ("--port", "--port is not a number from 0 to 65535: 'abc'."),
+        ("--drain-seconds", "--drain-seconds is not between 0 and 3600 seconds: 'abc'."),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(["serve", option, "abc"])
+        assert left.value.code == 2
+        assert capsys.readouterr().err.startswith(f"switchboard: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["chek"], "There is no command 'chek'. Did you mean 'check'?"),
+        (["check", "--format", "jsn"], "--format is not one of github, json and text: 'jsn'. Did you mean 'json'?"),
+        (["check", "--formt", "json"], "This is not understood: --formt"),
+    ],
+)
+def test_a_word_that_is_none_is_answered_with_the_nearest(words: list[str], said: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().err.splitlines()[0] == f"switchboard: {said}"
+
+
+def test_without_a_command_the_first_ones_are_named(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("switchboard: Say what to do, for example:\n  switchboard demo ")
+    assert "  switchboard check " in said
+
+
+def test_the_version_is_told(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"switchboard {importlib.metadata.version('switchboard')}\n"
+
+
+COMMAND = [sys.executable, "-m", "runtime"]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["check"], ["check", "--format", "json"], ["show", "front-desk"], ["--version"]])
+def test_a_full_disk_is_told_in_a_sentence(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "switchboard: The output cannot be written (No space left on device)."
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_reader_who_leaves_is_no_error_to_tell() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*COMMAND, "show", "front-desk"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.stderr, done.returncode) == ("", 1)
+
+
+def test_a_command_without_output_works(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m runtime check --no-tools >&- 2>&-"
+    assert subprocess.run(command, cwd=ROOT, shell=True, check=False).returncode == 0
+
+
+def test_an_interrupt_while_the_command_is_still_loading_is_quiet(tmp_path: Path) -> None:
+    write("interrupted/yaml.py", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = "import sys; from runtime.__main__ import main; sys.path.insert(0, 'interrupted'); sys.exit(main())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, "check"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 130)
 
 
 # ── check ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +185,58 @@ def test_files_and_folders_that_begin_with_an_underscore_or_a_dot_are_no_agents(
 def test_a_missing_path_exits_with_2_and_a_sentence(capsys: Capture) -> None:
     assert main(["check", "agnets"]) == 2
     said = capsys.readouterr().err
-    assert said == "switchboard: agnets is no file or folder. Name the folder that holds the agents.\n"
+    assert said == (
+        "switchboard: agnets is no file or folder. Name the folder that holds the agents: switchboard check FOLDER.\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["show", "desk"], ["who-answers", "--called", "+15550100001"], ["demo"], ["diff"]])
+def test_a_missing_catalog_says_which_option_names_it(words: list[str], capsys: Capture) -> None:
+    Path("agents/desk.yaml").unlink()
+    Path("agents").rmdir()
+    assert main(words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "switchboard: agents is no file or folder. Name the folder that holds the agents with --agents."
+
+
+NO_AGENT = (
+    "agents:1:1: there is no agent file in this folder. Agent files end in .yaml or .yml, and neither they nor their "
+    "folders begin with _ or a dot."
+)
+
+
+def test_a_folder_without_an_agent_file_is_a_problem(capsys: Capture) -> None:
+    Path("agents/desk.yaml").rename("agents/_desk.yaml")
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out == f"{NO_AGENT}\n0 agent files: 1 problem.\n"
+    assert main(["check", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == "agents"
+
+
+def test_each_folder_must_hold_an_agent_file(capsys: Capture) -> None:
+    Path("more").mkdir()
+    assert main(["check", ".", "more"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("more:1:1: there is no agent file in this folder.")
+    assert printed.endswith("1 agent file: 1 problem.\n")
+
+
+@pytest.mark.parametrize("words", [["show", "desk"], ["who-answers", "--called", "+15550100001"], ["demo"]])
+def test_no_verb_works_with_a_folder_without_an_agent_file(words: list[str], capsys: Capture) -> None:
+    Path("agents/desk.yaml").unlink()
+    assert main(words) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == NO_AGENT
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_a_problem(capsys: Capture) -> None:
+    write("agents/more/night.yaml", "name: night\ninstructions: x\n")
+    Path("agents/more").chmod(0)
+    try:
+        assert main(["check"]) == 1
+    finally:
+        Path("agents/more").chmod(0o755)
+    assert "agents/more:1:1: it cannot be read (permission denied)." in capsys.readouterr().out
 
 
 def test_check_speaks_json(capsys: Capture) -> None:
@@ -179,9 +313,30 @@ def test_what_the_service_is_told_has_no_null_but_turn_detection_and_no_format(c
     assert [tool["name"] for tool in told["tools"]] == ["remember"]
 
 
+def test_show_writes_the_greeting_and_the_names_of_tools_out(capsys: Capture) -> None:
+    write("agents/desk.yaml", DESK + 'tools:\n  - entrypoint: "corpus_tools.good:remember"\n')
+    assert main(["show", "desk"]) == 0
+    read, problems = document.read(capsys.readouterr().out.encode(), "shown.yaml")
+    assert read is not None, problems
+    assert schema.load("agent").check(read) == []
+    assert read.data["greeting"] == {"text": "Good evening.", "interruptible": True, "wait_for_caller": False}
+    assert [tool["name"] for tool in read.data["tools"]] == ["remember"]
+
+
+def test_show_quotes_numbers_and_their_beginnings(capsys: Capture) -> None:
+    write("agents/desk.yaml", 'name: desk\ninstructions: x\nanswers: ["+15550100001", "+1555020*", "*"]\n')
+    assert main(["show", "desk"]) == 0
+    shown = capsys.readouterr().out
+    for written in ("+15550100001", "+1555020*", "*"):
+        assert f'- "{written}"\n' in shown
+
+
 def test_show_knows_the_nearest_name(capsys: Capture) -> None:
     assert main(["show", "dekk"]) == 2
-    assert "There is no agent 'dekk'. Did you mean 'desk'?" in capsys.readouterr().err
+    assert capsys.readouterr().err == "switchboard: There is no agent 'dekk'. Did you mean 'desk'?\n"
+    assert main(["demo", "dekk"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "switchboard: There is no agent 'dekk'. Did you mean 'desk'?"
 
 
 def test_show_tells_the_problems_of_a_broken_agent(capsys: Capture) -> None:
@@ -221,6 +376,15 @@ def test_a_header_decides(capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith("tenant answers, by agents/tenant.yaml:4")
 
 
+def test_the_called_number_of_the_command_counts_before_any_header(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHBOARD_CALLED_HEADER", "X-Called")
+    headers = ["--header", "Diversion=<sip:+4930123456@x>", "--header", "X-Called=<sip:+4930123456@x>"]
+    assert main(["who-answers", "--called", "+1 555 010-0001", *headers]) == 0
+    assert capsys.readouterr().out.startswith("desk answers, by agents/desk.yaml:2")
+
+
 def test_nobody_answers_and_the_code_is_1(capsys: Capture) -> None:
     assert main(["who-answers", "--called", "+4930123456"]) == 1
     assert capsys.readouterr().out == "nobody answers +4930123456\n"
@@ -230,6 +394,14 @@ def test_nobody_answers_and_the_code_is_1(capsys: Capture) -> None:
     ("words", "said"),
     [
         (["--called", "reception"], "--called is no phone number: 'reception'."),
+        (["--called", "abc", "--header", "X-Tenant=acme"], "--called is no phone number: 'abc'."),
+        (["--called", ""], "--called is no phone number: ''."),
+        (["--called", "+15550100001", "--caller", "abc"], "--caller is no phone number: 'abc'."),
+        (
+            ["--called", "00 1 555 0100001"],
+            "--called is written with 00 and not with a plus: '00 1 555 0100001'. Write \"+15550100001\".",
+        ),
+        (["--called", "030123456"], "--called is written without its country code: '030123456'."),
         (["--called", "+15550100001", "--header", "X-Tenant"], "--header is not NAME=VALUE: 'X-Tenant'."),
         (["--called", "+15550100001", "--agents", "nowhere"], "nowhere is no file or folder."),
     ],
@@ -296,6 +468,28 @@ def test_serve_refuses_a_catalog_with_problems_and_prints_them(capsys: Capture) 
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("more", [[], ["--watch"]])
+def test_serve_refuses_a_folder_without_an_agent_file(more: list[str], capsys: Capture) -> None:
+    Path("agents/desk.yaml").unlink()
+    assert main(["serve", *more]) == 1
+    assert capsys.readouterr().err == f"{NO_AGENT}\n"
+
+
+@pytest.mark.usefixtures("environment")
+def test_serve_says_how_to_name_another_folder(capsys: Capture) -> None:
+    assert main(["serve", "agnets"]) == 2
+    said = "switchboard: agnets is no folder. Name the folder that holds the agents: switchboard serve FOLDER.\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("environment")
+def test_reload_refuses_a_secret_that_cannot_be_one(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", "whsec_")
+    assert main(["reload"]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: OPENAI_WEBHOOK_SECRET is not complete")
+
+
+@pytest.mark.usefixtures("environment")
 def test_serve_says_when_its_port_is_taken(capsys: Capture) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -311,4 +505,68 @@ def test_serve_bounds_the_time_to_drain(seconds: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as left:
         main(["serve", "--drain-seconds", seconds])
     assert left.value.code == 2
-    assert "between 0 and 3600 seconds" in capsys.readouterr().err
+    assert "--drain-seconds is not between 0 and 3600 seconds" in capsys.readouterr().err
+
+
+# ── families and environments ─────────────────────────────────────────────────────────────────────────────────
+
+STAGED = DESK + 'environments:\n  staging:\n    answers: ["+15550100901"]\n    voice: sage\n'
+
+
+def test_an_environment_answers_other_numbers_from_the_same_file(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("agents/desk.yaml", STAGED)
+    assert main(["who-answers", "--called", "+15550100901"]) == 1
+    assert main(["who-answers", "--called", "+15550100901", "--environment", "staging"]) == 0
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "staging")
+    assert main(["who-answers", "--called", "+15550100901"]) == 0
+    assert capsys.readouterr().out.endswith("desk answers, by agents/desk.yaml:7 (called +15550100901)\n")
+    assert main(["who-answers", "--called", "+15550100001"]) == 1
+    assert main(["show", "desk"]) == 0
+    shown = capsys.readouterr().out
+    assert "voice: sage\n" in shown
+    assert "environments" not in shown
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    "words", [["serve"], ["show", "desk"], ["who-answers", "--called", "+1555"], ["demo"], ["diff"]]
+)
+def test_an_environment_that_no_file_names_exits_with_2_and_the_nearest(
+    words: list[str], capsys: Capture, catalog: Path
+) -> None:
+    write("agents/desk.yaml", STAGED)
+    subprocess.run(["git", "init", "-q"], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    assert main([*words, "--environment", "stagin"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "switchboard: 'stagin' is no environment of this catalog. Did you mean 'staging'?"
+
+
+def test_check_looks_at_every_environment_whatever_is_chosen(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "nowhere")
+    write("agents/desk.yaml", STAGED.replace("voice: sage", "greeting: '{{ nobody }}'"))
+    assert main(["check"]) == 1
+    (line, _) = capsys.readouterr().out.splitlines()
+    assert line.startswith("agents/desk.yaml:8:19: greeting: ")
+    assert "(in the environment staging)" in line
+
+
+def test_why_tells_where_each_value_comes_from(capsys: Capture) -> None:
+    write(
+        "agents/_defaults.yaml", "speed: 1.1\ntracing: {metadata: {family: x}}\nenvironments: {staging: {speed: 1}}\n"
+    )
+    write("agents/desk.yaml", STAGED)
+    assert main(["show", "desk", "--why", "--environment", "staging"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = {path: (value, place) for path, value, place in (re.split(r"  +", line) for line in lines)}
+    assert lines[0].startswith("name ")
+    assert told["answers[1]"] == ('"+15550100901"', "agents/desk.yaml:7 (staging)")
+    assert told["voice"] == ('"sage"', "agents/desk.yaml:8 (staging)")
+    assert told["greeting"] == ('"Good evening."', "agents/desk.yaml:4")
+    assert told["speed"] == ("1", "agents/_defaults.yaml:3 (staging)")
+    assert told["tracing.metadata.family"] == ('"x"', "agents/_defaults.yaml:2")
+    assert told["tracing.group_id"] == ('"{{ call.id }}"', "schema")
+    assert len({line.index(told[line.split()[0]][1]) for line in lines}) == 1, "places stand below each other"

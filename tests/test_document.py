@@ -1,5 +1,6 @@
 """YAML as JSON's model: what is read, where it stands, and that nothing makes the reader fall."""
 
+import re
 import string
 from typing import Any
 
@@ -135,6 +136,33 @@ def test_a_mark_at_the_beginning_and_the_line_ends_of_windows_are_fine() -> None
     assert found.place(("b",))[:2] == (2, 4)
 
 
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029"])
+def test_a_line_separator_of_unicode_ends_no_line(sign: str) -> None:
+    found = read(f"a: one{sign}two # and{sign}more\nb: |\n  one{sign}two\nc{sign}: 1\n")
+    assert found.data == {"a": f"one{sign}two", "b": f"one{sign}two\n", f"c{sign}": 1}
+    assert found.place(("b",)).line == 2
+
+
+@pytest.mark.parametrize("line", ["\t", "  \t ", "\t# nothing", "\t\r"])
+def test_a_tab_on_an_empty_line_or_before_a_comment_is_fine(line: str) -> None:
+    assert read(f"a: 1\n{line}\nb: 2\n").data == {"a": 1, "b": 2}
+
+
+def test_a_tab_behind_a_dash_is_fine_and_changes_no_column() -> None:
+    found = read("a:\n  -\t1\n  - 2\n")
+    assert found.data == {"a": [1, 2]}
+    assert found.place(("a", 0)).column == 5
+
+
+def test_a_tab_that_indents_is_refused_wherever_the_allowed_ones_are() -> None:
+    problem = refused(b"a:\n\t\n\tb: 1\n")
+    assert (problem.line, problem.message) == (3, "a tab stands where YAML wants spaces")
+
+
+def test_tabs_without_end_are_refused_soon() -> None:
+    assert refused(b"a: 1\n" + b"\t\n" * 10_000 + b"b: 2\n").message == "a tab stands where YAML wants spaces"
+
+
 def test_a_byte_that_is_not_utf_8_is_named_by_line_and_column() -> None:
     found = refused("a: 1\nb: café\n".encode("latin-1"))
     assert (found.line, found.column) == (2, 7)
@@ -179,7 +207,7 @@ yaml_like = st.lists(
 def test_any_bytes_give_a_document_or_problems_within_the_file(raw: bytes) -> None:
     found, problems = document.read(raw, "a.yaml")
     assert (found is None) == bool(problems)
-    lines = [*raw.decode("utf-8", "replace").splitlines(), ""]
+    lines = [*re.split(r"\r\n?|\n", raw.decode("utf-8", "replace")), ""]
     for problem in problems:
         assert 1 <= problem.line <= len(lines)
         assert 1 <= problem.column <= len(lines[problem.line - 1].encode()) + 2

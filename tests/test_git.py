@@ -58,6 +58,13 @@ def test_a_changed_folder_adds_a_plus_and_a_digest_of_its_content(agents: Path) 
     assert revision(agents) not in (first, head)
 
 
+def test_changed_defaults_are_another_revision(agents: Path) -> None:
+    (agents / "_defaults.yaml").write_text("x: 2\n")
+    first = revision(agents)
+    (agents / "_defaults.yaml").write_text("x: 3\n")
+    assert len({first, revision(agents), git(agents, "rev-parse", "HEAD")[:12]}) == 3
+
+
 def test_a_change_elsewhere_in_the_repository_is_none_of_the_catalogs(agents: Path) -> None:
     (agents.parent / "other.txt").write_text("x")
     assert "+" not in revision(agents)
@@ -89,6 +96,8 @@ def test_a_revision_is_read_without_touching_the_work_tree(agents: Path) -> None
 def test_files_of_a_revision_know_their_siblings_and_no_way_out(agents: Path) -> None:
     (source,) = reader(agents, "HEAD")(None).sources
     assert source.sibling("texts/a.md") == b"Be brief."
+    assert source.defaults is not None
+    assert (source.defaults.raw, source.defaults.sibling("texts/a.md")) == (b"x: 1\n", b"Be brief.")
     with pytest.raises(FileNotFoundError):
         source.sibling("texts/b.md")
     with pytest.raises(PermissionError):

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from runtime import catalog as catalogs
 from runtime import demo
 from runtime import schema as schemas
 from runtime.cli import _parser
+from runtime.draft import draft
 from runtime.realtime.tools import read_tool
 from tests.house import source
 from tests.test_architecture import FLOORS
@@ -24,6 +26,17 @@ def test_the_agent_of_the_readme_checks_and_answers_in_the_demo(capsys: pytest.C
     catalog = catalogs.build([source(changed, "agents/pizzeria.yaml")], read_tool)
     assert demo.run(catalog, "pizzeria", pace=0) == 0
     assert "Pizzeria Aurora, good evening! I am listening." in capsys.readouterr().out
+
+
+def test_the_family_of_the_readme_answers_other_numbers_on_staging() -> None:
+    defaults, member = (part for part in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "staging:" in part)
+    family = source(defaults, "agents/_defaults.yaml")
+    inheriting = replace(source(member, "agents/aurora.yaml"), defaults=family)
+    assert catalogs.check([inheriting], None) == []
+    for environment, number in (("", "+15550100042"), ("staging", "+15550100942")):
+        made = draft(inheriting, None, environment).definition
+        assert made is not None
+        assert [rule.called for rule in made.answers] == [number]
 
 
 def test_the_agent_of_the_readme_has_about_fifteen_lines() -> None:

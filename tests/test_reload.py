@@ -64,9 +64,9 @@ class Watched(Current):
             await self._ended.wait()
 
 
-def reloader(folder: Path, *, strict: bool = False, revision: str | None = None) -> Reloader:
+def reloader(folder: Path, *, strict: bool = False, revision: str | None = None, environment: str = "") -> Reloader:
     modules = ToolModules([str(folder.parent)])
-    read, drafts = reader(folder, revision), Drafts(read_tool)
+    read, drafts = reader(folder, revision), Drafts(read_tool, environment)
     first = drafts.of(read(None).sources, tools_changed=False)
     catalog = assemble((made.definition for made in first if made.definition), read(None).revision)
     made = Reloader(Watched(catalog), read, drafts, modules, strict=strict)
@@ -402,3 +402,64 @@ def digest(folder: Path, file: str) -> str:
     import hashlib
 
     return hashlib.sha256((folder / Path(file).name).read_bytes()).hexdigest()[:12]
+
+
+# ── families and environments ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_changed_defaults_change_every_agent_that_inherits_them(folder: Path) -> None:
+    (folder / "_defaults.yaml").write_text("voice: cedar\n")
+    (folder / "other.yaml").write_text(OTHER + "voice: sage\n")
+    made = reloader(folder)
+    assert voices(made) == {"desk": "cedar", "other": "sage"}
+    (folder / "_defaults.yaml").write_text("voice: ash\n")
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "ash", "other": "sage"}
+    (folder / "_defaults.yaml").unlink()
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "marin", "other": "sage"}
+
+
+@pytest.mark.parametrize("broken", ["voice: [", "voice: nobody\n", "greeting: '{{ nobody }}'\n", "name: family\n"])
+def test_broken_defaults_keep_the_last_good_version_of_every_agent(folder: Path, broken: str) -> None:
+    (folder / "_defaults.yaml").write_text("voice: cedar\n")
+    made = reloader(folder)
+    (folder / "_defaults.yaml").write_text(broken)
+    (folder / "desk.yaml").write_text(MINIMAL + "speed: 1.1\n")
+    status = reload(made)
+    assert (status.result, status.older) == ("partly", ("desk", "other"))
+    assert {Path(problem.file).name for problem in status.problems} == {"_defaults.yaml"}
+    assert voices(made) == {"desk": "cedar", "other": "cedar"}
+    (folder / "_defaults.yaml").write_text("voice: ash\n")
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "ash", "other": "ash"}
+
+
+def test_an_inherited_instructions_file_that_changes_changes_its_agents(folder: Path) -> None:
+    (folder / "family.md").write_text("One.")
+    (folder / "_defaults.yaml").write_text("instructions_file: family.md\n")
+    (folder / "desk.yaml").write_text("name: desk\n")
+    made = reloader(folder)
+    (folder / "family.md").write_text("Two.")
+    assert reload(made).result == "loaded"
+    assert made.current.get().agents["desk"].instructions.text == "Two."
+    assert made.current.get().agents["other"].instructions.text == "Be brief."
+
+
+def test_a_host_stays_in_its_environment_and_refuses_a_catalog_that_lost_it(folder: Path) -> None:
+    staging = "environments: {staging: {voice: cedar}}\n"
+    (folder / "_defaults.yaml").write_text(staging)
+    made = reloader(folder, environment="staging")
+    assert voices(made) == {"desk": "cedar", "other": "cedar"}
+    (folder / "desk.yaml").write_text(MINIMAL + "environments: {staging: {voice: ash}}\n")
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "ash", "other": "cedar"}
+    (folder / "desk.yaml").write_text(MINIMAL)
+    (folder / "_defaults.yaml").write_text("speed: 1\n")
+    status = reload(made)
+    assert status.result == "refused"
+    assert "'staging': is no environment" in str(status.problems[0]).replace(":1:1:", ":")
+    assert voices(made) == {"desk": "ash", "other": "cedar"}
+    (folder / "_defaults.yaml").write_text(staging)
+    assert reload(made).result == "loaded"
+    assert voices(made) == {"desk": "cedar", "other": "cedar"}

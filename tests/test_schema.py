@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import referencing
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from referencing.jsonschema import DRAFT202012
 
 from runtime import document, schema
 from runtime.schema import Schema
@@ -202,3 +205,63 @@ def test_a_filled_agent_is_checked_as_its_file_was(data: dict[str, Any]) -> None
         again, unreadable = document.read(document.write(agent.fill(data)).encode(), "a.yaml")
         assert again is not None, unreadable
         assert agent.check(again) == []
+
+
+# ── layers ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def layer(name: str, text: str) -> list[str]:
+    read, unreadable = document.read(text.encode(), "a.yaml")
+    assert read is not None, unreadable
+    return [problem.field for problem in schema.load(name).check(read, complete=False)]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "turn_detection: {eagerness: low}",
+        "greeting: {interruptible: false}",
+        "transcription: {keywords: [a], delay: low}",
+        "truncation: {retention_ratio: 0.5}",
+    ],
+)
+def test_a_layer_may_say_a_part_of_an_object_and_a_complete_agent_may_not(part: str) -> None:
+    assert layer("defaults", part) == []
+    assert layer("agent", f"name: a\nenvironments: {{staging: {{{part}}}}}") == []
+    assert any("is missing" in found for found in problems(dict(schema.load("agent").raw), f"name: a\n{part}"))
+
+
+def test_an_environment_and_the_defaults_know_every_field_of_an_agent_by_its_own_schema() -> None:
+    fields_of = schema.load("agent").raw["properties"]
+    for overrides in (fields_of["environments"]["additionalProperties"], schema.load("defaults").raw):
+        assert overrides["properties"].keys() == fields_of.keys()
+        for name, node in fields_of.items():
+            if name not in ("name", "environments"):
+                assert overrides["properties"][name] == node
+
+
+@pytest.mark.parametrize(
+    ("text", "is_fine"),
+    [
+        ("voice: cedar\nvariables: {a: 1}\nenvironments: {staging: {speed: 1.1}}", True),
+        ("voice: nobody", False),
+        ("name: a", False),
+        ("answers: []", False),
+        ("voise: cedar", False),
+        ("environments: {staging: {voise: cedar}}", False),
+        ("environments: {staging: {answers: []}}", False),
+        ("environments: {staging: {environments: {}}}", False),
+    ],
+)
+def test_editors_that_know_json_schema_only_judge_defaults_as_we_do(text: str, is_fine: bool) -> None:
+    """Editors follow the relative reference from the file's own address."""
+    at = "file:///schemas/{}.schema.json"
+    raw = {name: json.loads(schema.text(name)) for name in ("agent", "defaults")}
+    known = referencing.Registry().with_resources(
+        (at.format(name), DRAFT202012.create_resource(node)) for name, node in raw.items()
+    )
+    editor = Draft202012Validator({"$ref": at.format("defaults")}, registry=known)
+    read, _ = document.read(text.encode(), "a.yaml")
+    assert read is not None
+    assert editor.is_valid(read.data) is is_fine
+    assert (layer("defaults", text) == []) is is_fine

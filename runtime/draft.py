@@ -1,0 +1,275 @@
+"""One agent file, with the defaults that it inherits, to a draft: a definition, or its problems.
+
+Reads no file itself: a source brings its bytes, and tools come from a function that the caller gives.
+"""
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from runtime import document as documents
+from runtime import layers
+from runtime import schema as schemas
+from runtime.conflicts import Standing
+from runtime.definition import AgentDefinition, ToolDefinition, construct, names
+from runtime.document import Document, Path
+from runtime.errors import EntrypointError, Problem, did_you_mean, errors
+from runtime.incoming import SAMPLE_CALL
+from runtime.template import template
+
+ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
+"""Makes a tool out of one entry of `tools:`; raises `EntrypointError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
+
+    `unreadable` says why there are no bytes. `defaults` is the file whose values the agent inherits.
+    """
+
+    file: str
+    raw: bytes
+    sibling: Callable[[str], bytes] = field(repr=False)
+    unreadable: str = ""
+    defaults: "Source | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What became of one source: a definition when it has no errors, its problems, its name when readable.
+
+    `environments` are those that the agent may differ in, None when a file that may name some cannot be read.
+    """
+
+    file: str
+    definition: AgentDefinition | None
+    problems: tuple[Problem, ...]
+    name: str | None = None
+    name_at: tuple[int, int] = (1, 1)
+    environments: frozenset[str] | None = frozenset()
+
+    @property
+    def standing(self) -> Standing:
+        """What of this agent can conflict with others."""
+        return Standing(self.file, self.name, self.name_at, self.definition.answers if self.definition else ())
+
+
+def draft(source: Source, read_tool: ToolReader | None, environment: str = "") -> Draft:
+    """Read, check and construct one agent as it is in an environment. Never raises for what an author wrote."""
+    return _drafted(source, _read(source), read_tool, environment)
+
+
+def in_every_environment(source: Source, read_tool: ToolReader | None) -> dict[str, Draft]:
+    """Return the agent's draft in each environment that its files name, and under `""` in none of them."""
+    written = _read(source)
+    return {name: _drafted(source, written, read_tool, name) for name in ("", *sorted(written.environments or ()))}
+
+
+def document_of(source: Source, environment: str = "") -> Document:
+    """Return the document, over its defaults, of an agent that has a definition."""
+    written = _read(source)
+    assert written.document is not None, f"{source.file} cannot be read"
+    return layers.layered(written.document, written.defaults, environment)
+
+
+class _Written(NamedTuple):
+    """What a source's files say, each on its own: the agent's document, its defaults, their problems, and the
+    environments that they name; None where one of the two cannot be read."""
+
+    document: Document | None
+    defaults: Document | None
+    problems: tuple[Problem, ...]
+    environments: frozenset[str] | None
+
+
+def _read(source: Source) -> _Written:
+    document, found = _read_file(source.file, source.raw, source.unreadable)
+    defaults, theirs = _defaults(source.defaults)
+    is_whole = document is not None and (defaults is not None or source.defaults is None)
+    named = layers.environments(document) | layers.environments(defaults) if is_whole else None
+    if document is not None and (not is_whole or layers.ENVIRONMENTS in _mapping(document.data)):
+        found = schemas.load("agent").check(document, complete=False)
+    return _Written(document, defaults, (*found, *theirs), named)
+
+
+def _read_file(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, list[Problem]]:
+    if unreadable:
+        return None, [Problem(file, 1, 1, "", f"it cannot be read ({unreadable.lower()})", "Check its rights.")]
+    return documents.read(raw, file)
+
+
+def _defaults(source: Source | None) -> tuple[Document | None, tuple[Problem, ...]]:
+    return _checked_defaults(source.file, source.raw, source.unreadable) if source else (None, ())
+
+
+@lru_cache(maxsize=8)  # a family of ten thousand agents has one file of defaults
+def _checked_defaults(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, tuple[Problem, ...]]:
+    document, found = _read_file(file, raw, unreadable)
+    if document is None:
+        cure = "Write what all agents share, or delete the file."
+        return None, tuple(replace(each, cure=cure) if each.message == documents.EMPTY else each for each in found)
+    found = schemas.load("defaults").check(document, complete=False)
+    return (document if isinstance(document.data, dict) else None), tuple(found)
+
+
+def _drafted(source: Source, written: _Written, read_tool: ToolReader | None, environment: str) -> Draft:
+    """Make the draft of what was read. An agent whose defaults cannot be read is not judged as a whole."""
+    if written.document is None:
+        return Draft(source.file, None, written.problems, environments=None)
+    if written.environments is None:
+        return Draft(source.file, None, tuple(sorted(written.problems)), *_name_of(written.document), None)
+    environment = environment if environment in written.environments else ""
+    document = layers.layered(written.document, written.defaults, environment)
+    definition, found = _judged(source, document, read_tool, environment)
+    found = [*written.problems, *_without(found, written.problems)]
+    definition = None if errors(found) else definition
+    return Draft(source.file, definition, tuple(sorted(found)), *_name_of(document), written.environments)
+
+
+def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:
+    """Return the problems that a layer did not have on its own, where it may have had another path."""
+    told = {(problem.file, problem.line, problem.column, problem.message) for problem in known}
+    return [each for each in found if (each.file, each.line, each.column, each.message) not in told]
+
+
+def _judged(
+    source: Source, document: Document, read_tool: ToolReader | None, environment: str
+) -> tuple[AgentDefinition | None, list[Problem]]:
+    """Check the whole of an agent, and construct it if it has no errors."""
+    schema = schemas.load("agent")
+    found = schema.check(document)
+    if errors(found):
+        return None, found + _template_problems(document, _mapping(document.data), None)
+    data = schema.fill(document.data)
+    text, raw, unreadable = _instructions(source, document)
+    found += unreadable
+    found += _template_problems(document, data, text)
+    tools, broken = _tools(document, data, read_tool)
+    found += broken
+    if errors(found):
+        return None, found
+    definition = construct(
+        data,
+        file=source.file,
+        digest=_digest(source, raw, environment),
+        instructions=text or "",
+        places=lambda path: document.place(path)[:2],
+        tools=tools,
+    )
+    return definition, found
+
+
+def _digest(source: Source, instructions: bytes, environment: str) -> str:
+    """Return what identifies the content that an agent is made of: its file, its instructions, what it inherits."""
+    inherited = b"\0" + source.defaults.raw if source.defaults else b""
+    chosen = b"\0" + environment.encode() if environment else b""
+    return hashlib.sha256(source.raw + instructions + inherited + chosen).hexdigest()[:12]
+
+
+def _name_of(document: Document) -> tuple[str | None, tuple[int, int]]:
+    name = _mapping(document.data).get("name")
+    return (name if isinstance(name, str) else None), document.place(("name",))[:2]
+
+
+def _mapping(data: Any) -> Mapping[str, Any]:
+    return data if isinstance(data, dict) else {}
+
+
+def _instructions(source: Source, document: Document) -> tuple[str | None, bytes, list[Problem]]:
+    """Return the instructions' text, the bytes of their file, and why they could not be read."""
+    if "instructions" in document.data:
+        return document.data["instructions"], b"", []
+    path: Path = ("instructions_file",)
+    holder = source.defaults if source.defaults and document.place(path).file else source
+    relative = document.data["instructions_file"]
+    if posixpath.isabs(relative) or "\\" in relative or ":" in relative or "\0" in relative:
+        cure = "Write a path relative to this file, with '/' between folders."
+        return None, b"", [document.problem(path, f"'{relative}' is not a relative path", cure)]
+    try:
+        raw = holder.sibling(relative)
+        text = raw.decode("utf-8-sig")
+        if text.strip():
+            return text, raw, []
+        return None, raw, [document.problem(path, f"'{relative}' is empty", "Write the instructions there.")]
+    except PermissionError:
+        cure = "Instructions stay inside the catalog's folder, and must be readable."
+        return (
+            None,
+            b"",
+            [document.problem(path, f"'{relative}' is outside the catalog, or not readable", cure)],
+        )
+    except OSError:
+        cure = "The path is relative to this file."
+        return None, b"", [document.problem(path, f"there is no file '{relative}'", cure)]
+    except UnicodeDecodeError:
+        return None, b"", [document.problem(path, f"'{relative}' is not UTF-8 text", "Save it as UTF-8.")]
+
+
+def _template_problems(document: Document, data: Mapping[str, Any], text: str | None) -> list[Problem]:
+    """Try every template of the document with a sample call. `text` is what an instructions file holds."""
+    variables = data.get("variables", {})
+    samples = names({**data, "variables": variables if isinstance(variables, dict) else {}}, SAMPLE_CALL)
+    found = []
+    for path, written in _templates(data):
+        if path in document.places:
+            for fault in template(written).faults(samples):
+                found.append(document.problem_in(path, fault.line, fault.message, fault.cure, near=fault.near))
+    if text is not None and "instructions_file" in data:
+        relative = data["instructions_file"]
+        holder = document.place(("instructions_file",)).file or document.file
+        file = posixpath.normpath(posixpath.join(posixpath.dirname(holder), relative))
+        lines = text.split("\n")
+        for fault in template(text).faults(samples):
+            column = documents.column_of(fault.near, lines[fault.line - 1])
+            found.append(Problem(file, fault.line, column, "instructions", fault.message, fault.cure))
+    return found
+
+
+def _templates(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    greeting, tracing = data.get("greeting"), _mapping(data.get("tracing"))
+    written: list[tuple[Path, Any]] = [
+        (("instructions",), data.get("instructions")),
+        (("greeting",), greeting),
+        (("greeting", "text"), _mapping(greeting).get("text")),
+        (("tracing", "workflow_name"), tracing.get("workflow_name")),
+        (("tracing", "group_id"), tracing.get("group_id")),
+    ]
+    written += [(("tracing", "metadata", key), v) for key, v in _mapping(tracing.get("metadata")).items()]
+    return ((path, value) for path, value in written if isinstance(value, str))
+
+
+def _tools(
+    document: Document, data: Mapping[str, Any], read_tool: ToolReader | None
+) -> tuple[tuple[ToolDefinition, ...], list[Problem]]:
+    tools: list[ToolDefinition] = []
+    found: list[Problem] = []
+    seen: dict[str, int] = {}
+    for index, written in enumerate(data["tools"]):
+        path: Path = ("tools", index, "entrypoint")
+        name = written.get("name") or written["entrypoint"].rpartition(":")[2].rpartition(".")[2]
+        if name in seen:
+            message = f"a tool named '{name}' already stands in line {seen[name]}"
+            found.append(document.problem(path, message, "Give one of them another name with 'name:'."))
+        seen.setdefault(name, document.place(path).line)
+        written = {**written, "name": name}
+        try:
+            tools.append(read_tool(written) if read_tool else _unread(written))
+        except EntrypointError as error:
+            found.append(document.problem(path, error.message, error.cure))
+    choice = data["tool_choice"]
+    if choice == "required" and not seen:
+        cure = "Name a tool in 'tools:', or write auto."
+        found.append(document.problem(("tool_choice",), "'required' has no tool to choose from", cure))
+    if isinstance(choice, dict) and choice["name"] not in seen:
+        cure = did_you_mean(choice["name"], seen) or "Name one of this agent's tools."
+        found.append(document.problem(("tool_choice", "name"), f"there is no tool '{choice['name']}'", cure))
+    return tuple(tools), found
+
+
+def _unread(written: Mapping[str, Any]) -> ToolDefinition:
+    description = written.get("description", "")
+    return ToolDefinition(written["entrypoint"], written["name"], description, {}, written["timeout_seconds"])

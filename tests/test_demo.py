@@ -172,7 +172,8 @@ def test_the_demo_fails_when_a_tool_does_not_do_what_the_caller_wants(
 def test_a_tool_that_fails_is_told_in_one_line_and_without_a_traceback(capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.run(with_tools("tests.test_demo:breaks", BOOKS), None, pace=0) == 1
     printed = capfd.readouterr()
-    assert re.search(r"error +a tool failed: RuntimeError: the oven is on fire \(test_demo.py:\d+\)\n", printed.out)
+    told = " ".join(printed.out.split())  # the terminal may be narrow
+    assert re.search(r"error a tool failed: RuntimeError: the oven is on fire \(test_demo.py:\d+\) ", told)
     assert "Traceback" not in printed.out + printed.err
 
 

@@ -1,6 +1,6 @@
 """An agent as the runtime uses it: frozen values made from checked, complete data. Decides nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +107,7 @@ def construct(
     file: str,
     digest: str,
     instructions: str,
-    places: Callable[[tuple[str | int, ...]], tuple[int, int]],
+    answers: tuple[Rule, ...],
     tools: tuple[ToolDefinition, ...],
 ) -> AgentDefinition:
     """Make a definition from checked and complete data."""
@@ -119,17 +119,20 @@ def construct(
         file=file,
         digest=digest,
         data=data,
-        answers=tuple(
-            rule
-            for index, written in enumerate(data["answers"])
-            for rule in _rules(written, *places(("answers", index)))
-        ),
+        answers=answers,
         instructions=template(instructions),
         greeting=None
         if greeting is None
         else Greeting(template(greeting["text"]), greeting["interruptible"], greeting["wait_for_caller"]),
         tools=tools,
     )
+
+
+def rules_of(
+    answers: Iterable[str | Mapping[str, Any]], place: Callable[[tuple[str | int, ...]], tuple[int, int]]
+) -> tuple[Rule, ...]:
+    """Return the rules of checked `answers`, each with its place."""
+    return tuple(rule for index, written in enumerate(answers) for rule in _rules(written, *place(("answers", index))))
 
 
 def _rules(written: str | Mapping[str, Any], line: int, column: int) -> list[Rule]:

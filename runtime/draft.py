@@ -5,6 +5,7 @@ Reads no file itself: a source brings its bytes, and tools come from a function 
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from runtime import document as documents
 from runtime import layers
 from runtime import schema as schemas
 from runtime.conflicts import Standing
-from runtime.definition import AgentDefinition, ToolDefinition, construct, names
+from runtime.definition import AgentDefinition, Rule, ToolDefinition, construct, names, rules_of
 from runtime.document import Document, Path
 from runtime.errors import EntrypointError, Problem, did_you_mean, errors
 from runtime.incoming import SAMPLE_CALL
@@ -51,11 +52,12 @@ class Draft:
     name: str | None = None
     name_at: tuple[int, int] = (1, 1)
     environments: frozenset[str] | None = frozenset()
+    rules: tuple[Rule, ...] = ()
 
     @property
     def standing(self) -> Standing:
-        """What of this agent can conflict with others."""
-        return Standing(self.file, self.name, self.name_at, self.definition.answers if self.definition else ())
+        """What of this agent can conflict with others, whether or not the rest of it is well."""
+        return Standing(self.file, self.name, self.name_at, self.rules)
 
 
 def draft(source: Source, read_tool: ToolReader | None, environment: str = "") -> Draft:
@@ -124,10 +126,11 @@ def _drafted(source: Source, written: _Written, read_tool: ToolReader | None, en
         return Draft(source.file, None, tuple(sorted(written.problems)), *_name_of(written.document), None)
     environment = environment if environment in written.environments else ""
     document = layers.layered(written.document, written.defaults, environment)
-    definition, found = _judged(source, document, read_tool, environment)
+    definition, found, rules = _judged(source, document, read_tool, environment)
     found = [*written.problems, *_without(found, written.problems)]
     definition = None if errors(found) else definition
-    return Draft(source.file, definition, tuple(sorted(found)), *_name_of(document), written.environments)
+    name, place = _name_of(document)
+    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules)
 
 
 def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:
@@ -138,29 +141,35 @@ def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:
 
 def _judged(
     source: Source, document: Document, read_tool: ToolReader | None, environment: str
-) -> tuple[AgentDefinition | None, list[Problem]]:
-    """Check the whole of an agent, and construct it if it has no errors."""
+) -> tuple[AgentDefinition | None, list[Problem], tuple[Rule, ...]]:
+    """Check the whole of an agent, construct it if it has no errors, and read the rules that it claims."""
     schema = schemas.load("agent")
     found = schema.check(document)
-    if errors(found):
-        return None, found + _template_problems(document, _mapping(document.data), None)
-    data = schema.fill(document.data)
-    text, raw, unreadable = _instructions(source, document)
+    sound = _sound(document.data, found)
+    data = schema.fill(sound)
+    text, raw, unreadable = _instructions(source, document, data)
     found += unreadable
-    found += _template_problems(document, data, text)
+    found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
     tools, broken = _tools(document, data, read_tool)
     found += broken
+    rules = rules_of(data.get("answers", ()), lambda path: document.place(path)[:2])
     if errors(found):
-        return None, found
+        return None, found, rules
     definition = construct(
         data,
         file=source.file,
         digest=_digest(source, raw, environment),
         instructions=text or "",
-        places=lambda path: document.place(path)[:2],
+        answers=rules,
         tools=tools,
     )
-    return definition, found
+    return definition, found, rules
+
+
+def _sound(data: Any, found: list[Problem]) -> dict[str, Any]:
+    """Return the fields that have no problem: what else is wrong with them is looked for all the same."""
+    broken = {re.split(r"[.\[]", problem.field)[0] for problem in errors(found)}
+    return {field: value for field, value in _mapping(data).items() if field not in broken}
 
 
 def _digest(source: Source, instructions: bytes, environment: str) -> str:
@@ -179,13 +188,15 @@ def _mapping(data: Any) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _instructions(source: Source, document: Document) -> tuple[str | None, bytes, list[Problem]]:
+def _instructions(
+    source: Source, document: Document, data: Mapping[str, Any]
+) -> tuple[str | None, bytes, list[Problem]]:
     """Return the instructions' text, the bytes of their file, and why they could not be read."""
-    if "instructions" in document.data:
-        return document.data["instructions"], b"", []
+    if "instructions" in data or "instructions_file" not in data:
+        return data.get("instructions"), b"", []
     path: Path = ("instructions_file",)
     holder = source.defaults if source.defaults and document.place(path).file else source
-    relative = document.data["instructions_file"]
+    relative = data["instructions_file"]
     if posixpath.isabs(relative) or "\\" in relative or ":" in relative or "\0" in relative:
         cure = "Write a path relative to this file, with '/' between folders."
         return None, b"", [document.problem(path, f"'{relative}' is not a relative path", cure)]
@@ -248,7 +259,7 @@ def _tools(
     tools: list[ToolDefinition] = []
     found: list[Problem] = []
     seen: dict[str, int] = {}
-    for index, written in enumerate(data["tools"]):
+    for index, written in enumerate(data.get("tools", ())):
         path: Path = ("tools", index, "entrypoint")
         name = written.get("name") or written["entrypoint"].rpartition(":")[2].rpartition(".")[2]
         if name in seen:
@@ -260,7 +271,7 @@ def _tools(
             tools.append(read_tool(written) if read_tool else _unread(written))
         except EntrypointError as error:
             found.append(document.problem(path, error.message, error.cure))
-    choice = data["tool_choice"]
+    choice = data.get("tool_choice") if "tools" in data else None
     if choice == "required" and not seen:
         cure = "Name a tool in 'tools:', or write auto."
         found.append(document.problem(("tool_choice",), "'required' has no tool to choose from", cure))

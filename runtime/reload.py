@@ -152,6 +152,8 @@ class Reloader:
 
     def _strictly(self, drafts: Sequence[Draft], reading: Reading, now: datetime) -> tuple[Catalog | None, Status]:
         found = tuple(problems(drafts))
+        if not drafts:
+            found = (Problem("the catalog", 1, 1, "", "it has no agent left", "Agent files end in .yaml."),)
         if errors(found):
             revision = self.current.get().revision
             return None, Status(revision, now, "refused", found, (), reading.revision)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runtime import catalog, files
 from runtime.catalog import Catalog, Draft, Source
-from runtime.definition import AgentDefinition, construct
+from runtime.definition import AgentDefinition, construct, rules_of
 from runtime.errors import CatalogError, SettingsError
 
 INSTRUCTIONS = "instructions: Be kind.\n"
@@ -35,8 +35,9 @@ def draft(name: str, more: str = INSTRUCTIONS) -> Draft:
 def answering(name: str, *rules: Any) -> Draft:
     """Return the draft of an agent that was checked, without its file."""
     data = {"name": name, "answers": list(rules), "greeting": None, "variables": {}}
-    made = construct(data, file=f"{name}.yaml", digest="", instructions="", places=lambda path: (3, 5), tools=())
-    return Draft(f"{name}.yaml", made, (), name)
+    claimed = rules_of(rules, lambda path: (3, 5))
+    made = construct(data, file=f"{name}.yaml", digest="", instructions="", answers=claimed, tools=())
+    return Draft(f"{name}.yaml", made, (), name, rules=claimed)
 
 
 def ties(*drafts: Draft) -> list[str]:

@@ -116,6 +116,14 @@ def test_in_production_a_bad_catalog_is_refused_as_a_whole(folder: Path) -> None
     assert made.current.status is status
 
 
+def test_in_production_an_emptied_catalog_is_refused(folder: Path) -> None:
+    made = reloader(folder, strict=True)
+    for file in folder.iterdir():
+        file.unlink()
+    assert reload(made).result == "refused"
+    assert len(made.current.get().agents) == 2
+
+
 def test_a_tie_is_laid_at_the_door_of_the_file_that_changed_last(folder: Path) -> None:
     made = reloader(folder)
     (folder / "desk.yaml").write_text(MINIMAL.replace("100001", "100002"))

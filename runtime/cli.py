@@ -456,7 +456,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--follow", metavar="BRANCH", help="serve a branch and move to each new commit of it")
     serve.add_argument(
         "--every",
-        type=_seconds,
+        type=_pause,
         default=30.0,
         metavar="SECONDS",
         help="how often to look at a followed branch (default: 30)",
@@ -556,6 +556,13 @@ def _seconds(written: str) -> float:
         seconds = -1
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"is not between 0 and 3600 seconds: '{written}'")
+    return seconds
+
+
+def _pause(written: str) -> float:
+    seconds = _seconds(written)
+    if seconds < 1:
+        raise argparse.ArgumentTypeError(f"is less than a second, which leaves no time for calls: '{written}'")
     return seconds
 
 

@@ -570,3 +570,10 @@ def test_why_tells_where_each_value_comes_from(capsys: Capture) -> None:
     assert told["tracing.metadata.family"] == ('"x"', "agents/_defaults.yaml:2")
     assert told["tracing.group_id"] == ('"{{ call.id }}"', "schema")
     assert len({line.index(told[line.split()[0]][1]) for line in lines}) == 1, "places stand below each other"
+
+
+def test_a_followed_branch_is_not_looked_at_without_a_pause(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["serve", "--follow", "main", "--every", "0"])
+    assert stopped.value.code == 2
+    assert "less than a second" in capsys.readouterr().err

@@ -63,18 +63,19 @@ def write_catalog(folder: Path, agents: int = 1, *, tools: bool) -> None:
     """Write so many agents into a new folder; the first answers `CALLED`, and texts are templates."""
     folder.mkdir()
     for index in range(agents):
-        document = _document(f"agent-{index}", f"+{int(CALLED) + index}", tools)
-        (folder / f"agent-{index}.yaml").write_text(document, encoding="utf-8")
+        written = document(f"agent-{index}", f"+{int(CALLED) + index}", tools=tools)
+        (folder / f"agent-{index}.yaml").write_text(written, encoding="utf-8")
 
 
-def _document(name: str, called: str, tools: bool) -> str:
+def document(name: str, called: str, *, tools: bool, voice: str = VOICE) -> str:
+    """Return an agent's file."""
     texts = [text.replace(RESTAURANT, "{{ restaurant }}") for text in (GREETING, INSTRUCTIONS)]
     greeting, instructions = texts[0], texts[1].replace("\n", "\n  ").rstrip()
     lines = [
         f"name: {name}",
         f'answers: ["{called}"]',
         f"model: {MODEL}",
-        f"voice: {VOICE}",
+        f"voice: {voice}",
         f"transcription: {{ model: {TRANSCRIPTION} }}",
         f"variables: {{ restaurant: {RESTAURANT} }}",
         f'greeting: "{greeting}"',

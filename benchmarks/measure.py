@@ -36,10 +36,19 @@ class Plan:
     conversation_seconds: float
     long_call: int
     many_agents: int
+    saves: Mapping[int, int]  # how often a file is saved in a catalog of so many agents
+    calm_seconds: float
+    reloads: int
 
 
-FULL = Plan(rounds=2, starts=4, seconds=10, warm_up=60, conversation_seconds=8, long_call=500, many_agents=10_000)
-QUICK = Plan(rounds=1, starts=1, seconds=2, warm_up=20, conversation_seconds=2, long_call=100, many_agents=500)
+FULL = Plan(
+    rounds=2, starts=4, seconds=10, warm_up=60, conversation_seconds=8, long_call=500, many_agents=10_000,
+    saves={10: 30, 1_000: 60, 10_000: 20}, calm_seconds=4, reloads=1_000,
+)  # fmt: skip
+QUICK = Plan(
+    rounds=1, starts=1, seconds=2, warm_up=20, conversation_seconds=2, long_call=100, many_agents=500,
+    saves={10: 10, 1_000: 10}, calm_seconds=1, reloads=100,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,10 @@ class Bench:
         self._tell(f"{side.name}: start")
         return Process(side.words, environment, "/readyz", self._folder / f"{side.name}.log")
 
+    def callers(self, host: Process) -> Callers:
+        """Return those who ring a host."""
+        return Callers(self._simulator, host, SECRET)
+
     def start_seconds(self, side: Side) -> float:
         """Start a side and stop it again."""
         with self.start(side) as process:
@@ -87,7 +100,7 @@ class Bench:
         plan = self._plan
         numbers: dict[str, float] = {}
         with self.start(side) as host:
-            callers = Callers(self._simulator, host, SECRET)
+            callers = self.callers(host)
             self._tell(f"{side.name}: warm-up")
             callers.ring(plan.warm_up, rate=20)
             callers.until_greeted(plan.warm_up)

@@ -12,15 +12,27 @@ Calls = list[dict[str, Any]]
 
 
 class Callers:
-    """Those who ring one host. They stay on the line until `hang_up`."""
+    """Those who ring one host. They stay on the line until `hang_up`, unless told otherwise."""
 
     def __init__(self, simulator: Process, host: Process, secret: str) -> None:
         self._simulator = simulator
         self._host = host
         self._secret = secret
 
-    def ring(self, count: int, rate: float, turns: Sequence[Any] = (), repeat: int = 1, rest: float = 0.0) -> None:
-        """Begin to ring `count` times, `rate` times a second; `rest` real seconds pass before each turn."""
+    def ring(
+        self,
+        count: int,
+        rate: float,
+        turns: Sequence[Any] = (),
+        repeat: int = 1,
+        rest: float = 0.0,
+        *,
+        hold: bool = True,
+    ) -> list[str]:
+        """Begin to ring `count` times, `rate` times a second, and return the calls' ids.
+
+        `rest` real seconds pass before each turn. Without `hold` callers hang up after the last.
+        """
         plan = {
             "webhook_url": f"{self._host.url}/openai/webhook",
             "secret": self._secret,
@@ -29,9 +41,10 @@ class Callers:
             "turns": list(turns),
             "repeat": repeat,
             "rest": rest,
-            "hold": True,
+            "hold": hold,
         }
-        self._ask("POST", "/control/calls", plan)
+        call_ids: list[str] = self._ask("POST", "/control/calls", plan)["call_ids"]
+        return call_ids
 
     def calls(self) -> Calls:
         """Return what became of each call since the last `hang_up`."""
@@ -59,8 +72,12 @@ class Callers:
     def hang_up(self) -> int:
         """Hang up everywhere and forget the calls; return how many there were."""
         count: int = self._ask("POST", "/control/hangup")["hung_up"]
-        self._ask("DELETE", "/control/calls")
+        self.forget()
         return count
+
+    def forget(self) -> None:
+        """Forget the calls that are over."""
+        self._ask("DELETE", "/control/calls")
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

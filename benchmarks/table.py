@@ -1,7 +1,7 @@
 """The result: what each measurement means, what is expected of it, and how it is shown. Measures nothing."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class Row:
         return f"≤ {self.limit:g} ×" if self.of == "ratio" else f"≤ {self.limit:g} {self.unit}".rstrip()
 
 
-def rows(many_agents: int, long_call: int) -> list[Row]:
+def rows(many_agents: int, long_call: int, reloads: int, catalogs: Iterable[int]) -> list[Row]:
     """Return the measurements in the order in which they are shown, without numbers."""
     fifth = long_call // 5
     return [
@@ -61,6 +61,19 @@ def rows(many_agents: int, long_call: int) -> list[Row]:
         Row("start", "start until ready", "s", 1.0),
         Row("check 10", "check, 10 agents", "s", 0.4, "value"),
         Row("check many", f"check, {many_agents:,} agents", "s", 10, "value"),
+        *(row for agents in catalogs for row in _reload_rows(agents)),
+        Row("growth by reloads", f"memory, {reloads:,} reloads later", "MB", 5, "value"),
+    ]
+
+
+def _reload_rows(agents: int) -> list[Row]:
+    """Return what is measured in a catalog of so many agents. A thousand are what the expectations are about."""
+    p50, p99 = (250, 600) if agents == 1_000 else (None, None)
+    return [
+        Row(f"live p50 of {agents}", f"save to live, {agents:,} agents, p50", "ms", p50, "value"),
+        Row(f"live p99 of {agents}", f"save to live, {agents:,} agents, p99", "ms", p99, "value"),
+        Row(f"wait of {agents}", f"longest wait for the loop, {agents:,} agents", "ms", 20, "value"),
+        Row(f"calm wait of {agents}", "… without saves", "ms"),
     ]
 
 

@@ -77,7 +77,7 @@ def current_revision(folder: Path, sources: Sequence[Source]) -> str:
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     if not commit:
         return short
-    changed = _git(folder, "status", "--porcelain", "--", ".")
+    changed = _git(folder, "--no-optional-locks", "status", "--porcelain", "--", ".")
     return f"{commit.strip()[:_SHORT]}+{short}" if changed else commit.strip()[:_SHORT]
 
 

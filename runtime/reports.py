@@ -97,13 +97,14 @@ def count(number: int, noun: str) -> str:
 def reloaded(before: Catalog, after: Catalog) -> list[str]:
     """Return a reload in a line for each agent: what was added, changed (which fields) or removed."""
     lines = []
-    for name in sorted(before.agents.keys() | after.agents.keys()):
+    names = before.agents.keys() | after.agents.keys()
+    for name in sorted(name for name in names if before.agents.get(name) is not after.agents.get(name)):
         old, new = before.agents.get(name), after.agents.get(name)
         if old is None or new is None:
             lines.append(f"reloaded: {name} {'added' if old is None else 'removed'}")
         elif fields := changed_fields(old, new):
             lines.append(f"reloaded: {name} changed ({', '.join(fields)})")
-        elif old is not new:
+        else:
             lines.append(f"reloaded: {name} has its tools afresh")
     return lines
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import httpx2
 import pytest
 
 from runtime.cli import main
+from runtime.server import listen
 from runtime.simulator import Script, Service, Turn, serving
 from tests.house import MINIMAL, run
 from tests.line import KEY, SECRET
@@ -61,6 +63,12 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
             assert "Traceback" not in logged.decode()
 
     run(work(), 40)
+
+
+def test_answers_are_sent_at_once_and_wait_for_no_acknowledgement() -> None:
+    """asyncio switches Nagle's algorithm off only for sockets that are named as TCP."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_production_reloads_on_command_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

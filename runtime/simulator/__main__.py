@@ -121,6 +121,7 @@ def times_of(call: SimulatedCall) -> dict[str, Any]:
     return {
         "call_id": call.call_id,
         "outcome": call.outcome,
+        "voice": call.peer.session["audio"]["output"]["voice"] if call.peer.session else None,
         "webhook_status": call.webhook_status,
         "webhook_ms": since("webhook_answered"),
         "accept_ms": since("accepted"),

@@ -194,6 +194,8 @@ def _complete(agent: AgentDefinition) -> dict[str, Any]:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.revision and arguments.follow:
+        raise SettingsError("--revision", "cannot be used with --follow", "Serve a commit, or follow a branch.")
     if arguments.watch and (arguments.revision or arguments.follow):
         raise SettingsError("--watch", "cannot be used with --revision or --follow", "A commit does not change.")
     settings = read_settings()
@@ -288,7 +290,11 @@ def _diff(arguments: argparse.Namespace) -> int:
     before, after = (git.reader(folder, revision)(None) for revision in (old, new))
     drafts = [draft(source, None, arguments.environment) for source in before.sources]
     earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision)
-    later = _assembled(_drafts(after.sources, None, arguments.environment), after.revision)
+    try:
+        later = _assembled(_drafts(after.sources, None, arguments.environment), after.revision)
+    except CatalogError as error:  # 1 would say that there are changes, which nobody can tell
+        print(error, file=sys.stderr)
+        return _USAGE
     found = changes.compare(earlier, later)
     print(reports.DIFFS[arguments.format](found, Paint()), end="")
     return 1 if found else 0

@@ -1,6 +1,8 @@
 """The catalog's folder to sources. Reads files, each once as long as it stays the same; judges nothing."""
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -113,6 +115,8 @@ def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = No
 
 def file_signature(file: Path) -> Signature:
     about = file.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
     return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino, about.st_mode
 
 

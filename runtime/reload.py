@@ -22,6 +22,7 @@ from runtime.errors import Problem, SettingsError, errors
 from runtime.git import Reading
 from runtime.modules import ToolModules
 from runtime.reconcile import reconcile
+from runtime.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Reloader:
         """Make the catalog, at a revision where one is named, live for the next call, and return how it went."""
         async with self._one_at_a_time:
             previous = self.current.status
-            catalog, status = await asyncio.to_thread(self._make, revision)
+            catalog, status = await in_thread(lambda: self._make(revision), "switchboard-reload")
             if catalog is None:
                 self.current.stay(status)
             else:
@@ -129,6 +130,13 @@ class Reloader:
             if (status.problems, status.older) != (previous.problems, previous.older):
                 self._tell_problems(status)
             return status
+
+    def stands_at(self, revision: str) -> str:
+        """Return the commit of a revision, or `""` when there is none. Asks git, so not for the event loop."""
+        try:
+            return self._read(revision).revision
+        except SettingsError:
+            return ""
 
     def _make(self, revision: str | None) -> tuple[Catalog | None, Status]:
         """Make the next catalog. Runs in a thread; only one at a time."""
@@ -160,7 +168,10 @@ class Reloader:
         return self._next({made.file: made for made in drafts}, reading, Status(reading.revision, now, "loaded", found))
 
     def _leniently(self, drafts: Sequence[Draft], reading: Reading, now: datetime) -> tuple[Catalog | None, Status]:
-        chosen = reconcile(self._live, drafts, self._touched)
+        closed = tuple(f"{source.file}/" for source in reading.sources if source.unreadable)
+        known = {made.file for made in drafts}
+        hidden = [made for file, made in self._live.items() if file not in known and file.startswith(closed)]
+        chosen = reconcile(self._live, [*drafts, *hidden], self._touched)
         result: Result = "partly" if errors(chosen.problems) else "loaded"
         status = Status(reading.revision, now, result, chosen.problems, chosen.older)
         return self._next(chosen.serving, reading, status)
@@ -222,8 +233,12 @@ async def _told(watched: Sequence[Path], look_again_seconds: float) -> AsyncIter
 
 async def follow(reloader: Reloader, branch: str, every_seconds: float, fetch: Callable[[], str] | None) -> None:
     """Move to each new commit of a branch, until cancelled. `fetch` brings the branch first and says what failed."""
+    seen = reloader.current.get().revision
     while True:
         await asyncio.sleep(every_seconds)
         if fetch is not None and (failed := await asyncio.to_thread(fetch)):
             logger.warning("the branch could not be fetched", extra={"branch": branch, "said": failed})
-        await reloader.reload(branch)
+        stands_at = await asyncio.to_thread(reloader.stands_at, branch)
+        if stands_at != seen:  # not moved, it leaves alone what an operator went back to
+            seen = stands_at
+            await reloader.reload(branch)

@@ -104,7 +104,7 @@ def reloaded(before: Catalog, after: Catalog) -> list[str]:
             lines.append(f"reloaded: {name} {'added' if old is None else 'removed'}")
         elif fields := changed_fields(old, new):
             lines.append(f"reloaded: {name} changed ({', '.join(fields)})")
-        else:
+        elif old.digest == new.digest:
             lines.append(f"reloaded: {name} has its tools afresh")
     return lines
 

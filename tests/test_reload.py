@@ -1,6 +1,7 @@
 """Reloading: what is live after an edit, and what stays. Files are real, time is not waited for."""
 
 import asyncio
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -180,6 +181,50 @@ def test_a_file_that_cannot_be_read_keeps_its_last_good_version(folder: Path) ->
     assert "cannot be read" in status.problems[0].message
 
 
+def test_a_pipe_in_the_catalog_is_not_waited_for(folder: Path) -> None:
+    made = reloader(folder)
+    os.mkfifo(folder / "pipe.yaml")
+    status = reload(made)
+    assert "not a plain file" in status.problems[0].message
+    assert voices(made) == {"desk": "marin", "other": "marin"}
+
+
+def test_a_comment_is_a_reload_that_tells_of_no_tools(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").write_text("# hello\n" + MINIMAL)
+    with caplog.at_level("INFO"):
+        assert reload(made).result == "loaded"
+    assert "reloaded" not in caplog.text
+
+
+def test_a_branch_that_does_not_move_leaves_alone_what_was_gone_back_to(folder: Path) -> None:
+    from tests.test_git import commit, git
+
+    git(folder, "init", "-q", "-b", "main")
+    first = commit(folder)
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+    commit(folder)
+    made = reloader(folder, strict=True, revision="main")
+
+    async def work() -> None:
+        looked = asyncio.Semaphore(0)
+
+        def fetch() -> str:
+            looked.release()
+            return ""
+
+        following = asyncio.create_task(follow(made, "main", 0.01, fetch))
+        await looked.acquire()
+        assert (await made.reload(first)).revision == first
+        for _ in range(3):
+            await looked.acquire()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(work())
+    assert made.current.get().revision == first
+
+
 def test_a_loop_of_folders_is_walked_once(folder: Path) -> None:
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     assert len(Folder(folder).sources()) == 2
@@ -224,7 +269,10 @@ def test_a_module_that_a_tool_imports_is_read_afresh_too(folder: Path) -> None:
     assert says(made) == '"two"'
 
 
-@pytest.mark.parametrize("broken", ["raise SystemExit(3)", "raise ValueError('x')", "def (", "import nothing_such"])
+@pytest.mark.parametrize(
+    "broken",
+    ["raise SystemExit(3)", "raise ValueError('x')", "raise KeyboardInterrupt", "def (", "import nothing_such"],
+)
 def test_a_tool_that_breaks_on_import_is_a_problem_and_the_last_good_one_stays(folder: Path, broken: str) -> None:
     write_tool(folder, "one")
     (folder / "desk.yaml").write_text(MINIMAL + TOOL)

@@ -4,9 +4,7 @@ Importing this module imports the SDK, which takes seconds: light commands must 
 """
 
 import asyncio
-import contextvars
 import inspect
-import logging
 import threading
 import typing
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,8 +18,7 @@ from runtime.context import CallContext
 from runtime.definition import ToolDefinition
 from runtime.entrypoint import Entrypoint, resolve
 from runtime.errors import EntrypointError, ToolError
-
-logger = logging.getLogger(__name__)
+from runtime.threads import as_plain, in_thread
 
 
 def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
@@ -29,7 +26,13 @@ def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
 
     Description and parameters come from the function's docstring and signature, read by the SDK.
     """
-    entrypoint = resolve(written["entrypoint"])
+    try:
+        entrypoint = resolve(written["entrypoint"])
+    except KeyboardInterrupt as error:
+        if threading.current_thread() is threading.main_thread():
+            raise  # somebody pressed Ctrl-C; elsewhere only the module itself can have raised it
+        said = f"'{written['entrypoint']}' breaks when it is imported (KeyboardInterrupt)"
+        raise EntrypointError(said, "Show this to its engineer.") from error
     try:
         schema = function_schema(_as_the_model_sees(entrypoint), strict_json_schema=False)
     except Exception as error:  # the SDK and pydantic raise many kinds for a type that is not JSON's
@@ -101,7 +104,7 @@ def _invoker(entrypoint: Entrypoint, schema: FuncSchema) -> Callable[[CallContex
         if is_async:
             result = await _contained(function(*positional, **named))
         else:
-            result = await _in_thread(lambda: function(*positional, **named))
+            result = await in_thread(lambda: function(*positional, **named), "switchboard-tool")
         return pydantic_core.to_json(result, fallback=str).decode()
 
     return invoke
@@ -128,42 +131,4 @@ async def _contained(work: Awaitable[Any]) -> Any:
     except Exception:
         raise
     except BaseException as error:
-        raise _as_plain(error) from error
-
-
-def _as_plain(error: BaseException) -> RuntimeError:
-    plain = RuntimeError(type(error).__name__)
-    plain.__cause__ = error
-    return plain
-
-
-async def _in_thread(function: Callable[[], Any]) -> Any:
-    """Run a function in a thread of its own.
-
-    Not in a pool: its few threads would be taken by the first slow tools, and its exit waits for all of them.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-
-    def settle(setter: Callable[[Any], None], value: Any) -> None:
-        if not future.done():  # nobody waits any more after a time-out
-            setter(value)
-
-    def tell(setter: Callable[[Any], None], value: Any) -> None:
-        try:
-            loop.call_soon_threadsafe(settle, setter, value)
-        except RuntimeError:
-            logger.debug("a tool finished after the host had stopped")
-
-    def work() -> None:
-        try:
-            result = function()
-        except BaseException as error:
-            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)  # which no future takes
-            tell(future.set_exception, error if plain else _as_plain(error))
-        else:
-            tell(future.set_result, result)
-
-    variables = contextvars.copy_context()
-    threading.Thread(target=variables.run, args=(work,), name="switchboard-tool", daemon=True).start()
-    return await future
+        raise as_plain(error) from error

@@ -1,0 +1,52 @@
+"""User code in threads of its own: not in a pool, whose few threads the first slow ones would take, and whose end
+would wait for all of them."""
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def as_plain(error: BaseException) -> RuntimeError:
+    """Return an error that stops nothing for one that would stop the process, the loop or a task."""
+    plain = RuntimeError(type(error).__name__)
+    plain.__cause__ = error
+    return plain
+
+
+async def in_thread(function: Callable[[], T], name: str) -> T:
+    """Run a function in a thread of its own.
+
+    Not in a pool: its few threads would be taken by the first slow tools, and its exit waits for all of them.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(setter: Callable[[Any], None], value: Any) -> None:
+        if not future.done():  # nobody waits any more after a time-out
+            setter(value)
+
+    def tell(setter: Callable[[Any], None], value: Any) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, setter, value)
+        except RuntimeError:
+            logger.debug("a tool finished after the host had stopped")
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            plain = isinstance(error, Exception) and not isinstance(error, StopIteration)  # which no future takes
+            tell(future.set_exception, error if plain else as_plain(error))
+        else:
+            tell(future.set_result, result)
+
+    variables = contextvars.copy_context()
+    threading.Thread(target=variables.run, args=(work,), name=name, daemon=True).start()
+    return await future

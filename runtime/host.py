@@ -118,7 +118,7 @@ class Host:
             delivery = webhook.read(request.headers, body, self._settings.webhook_secrets)
         except WebhookError as error:
             logger.warning("a webhook request was refused", extra={"code": error.code, "said": error.message})
-            return JSONResponse({"error": {"code": error.code, "message": error.message}}, error.status)
+            return _refused(error.code, error.message, error.status)
         except ClientDisconnect:
             return Response(status_code=400)
         if delivery.call_id is None:
@@ -151,9 +151,9 @@ class Host:
             asked = json.loads(body)
             revision = asked.get("revision") if isinstance(asked, dict) else None
         except (WebhookError, ValueError) as error:
-            return JSONResponse({"error": {"code": "refused", "message": str(error)}}, 400)
+            return _refused("refused", str(error))
         if self._reload is None:
-            return JSONResponse({"error": {"code": "refused", "message": "this host does not reload"}}, 400)
+            return _refused("refused", "this host does not reload")
         status = await self._reload(revision if isinstance(revision, str) else None)
         return JSONResponse(status.as_data(), 409 if status.result in ("refused", "partly") else 200)
 
@@ -216,6 +216,11 @@ async def _outlive(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             await asyncio.sleep(1)
         else:
             return
+
+
+def _refused(code: str, message: str, status: int = 400) -> Response:
+    """Return the one shape in which a request is refused."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status)
 
 
 async def _read_body(request: Request) -> bytes:

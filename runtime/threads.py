@@ -21,10 +21,7 @@ def as_plain(error: BaseException) -> RuntimeError:
 
 
 async def in_thread(function: Callable[[], T], name: str) -> T:
-    """Run a function in a thread of its own.
-
-    Not in a pool: its few threads would be taken by the first slow tools, and its exit waits for all of them.
-    """
+    """Run a function in a thread of its own and return its result. A process that exits does not wait for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from runtime.abilities import ToolReader
 from runtime.conflicts import conflicts
 from runtime.definition import AgentDefinition, Rule
-from runtime.draft import Draft, Source, ToolReader, draft, in_every_environment
+from runtime.draft import Draft, Source, draft, in_every_environment
 from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing
 
 

@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from enum import Enum
 from typing import Any
 
+from runtime.built_in import name_of
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition, Rule
 
@@ -26,13 +27,19 @@ class Risk(Enum):
 
 RISKS: Mapping[str, Risk] = {
     "answers": Risk.REACH,
+    "hours": Risk.REACH,
+    "on_failure": Risk.REACH,
     "greeting": Risk.WORDS,
     "instructions": Risk.WORDS,
     "instructions_file": Risk.WORDS,
     "variables": Risk.WORDS,
     "voice": Risk.WORDS,
     "speed": Risk.WORDS,
+    "guardrails": Risk.WORDS,
+    "limits": Risk.WORDS,
+    "lookup": Risk.WORDS,
     "tools": Risk.ABILITIES,
+    "handoffs": Risk.ABILITIES,
     "tool_choice": Risk.ABILITIES,
     "parallel_tool_calls": Risk.ABILITIES,
     "model": Risk.ABILITIES,
@@ -152,7 +159,7 @@ def _tools(agent: str, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]
         if name not in after:
             sentence = f"cannot use {name} any more"
         elif name not in before:
-            sentence = f"can use {name} now ({after[name]['entrypoint']})"
+            sentence = f"can use {name} now ({_kind(after[name])})"
         elif before[name] != after[name]:
             keys = sorted(
                 k for k in before[name].keys() | after[name].keys() if before[name].get(k) != after[name].get(k)
@@ -165,7 +172,16 @@ def _tools(agent: str, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]
 
 
 def _tool_name(tool: Mapping[str, Any]) -> str:
-    return str(tool.get("name") or tool["entrypoint"].rpartition(":")[2].rpartition(".")[2])
+    return name_of(tool) or f"the tools of {_kind(tool)}"
+
+
+def _kind(tool: Mapping[str, Any]) -> str:
+    """Say where a tool comes from: its function, its address, its server, or that it is one of ours."""
+    if "http" in tool:
+        return f"{tool['http']['method']} {tool['http']['url']}"
+    if "mcp" in tool:
+        return str(tool["mcp"].get("url") or " ".join(tool["mcp"].get("command", ())))
+    return str(tool.get("entrypoint", "one of ours"))
 
 
 def _coming_and_going(old: Catalog, new: Catalog) -> Iterator[Change]:

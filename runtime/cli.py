@@ -22,9 +22,11 @@ from typing import Any, NoReturn, TextIO
 from runtime import catalog as catalogs
 from runtime import changes, document, fields, files, git, init, reports
 from runtime import schema as schemas
+from runtime.abilities import ToolReader
+from runtime.built_in import name_of
 from runtime.catalog import Catalog, demand_environment, unknown_agent
 from runtime.definition import AgentDefinition, ToolDefinition
-from runtime.draft import Draft, Source, ToolReader, document_of, draft
+from runtime.draft import Draft, Source, document_of, draft
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
 from runtime.incoming import SAMPLE_CALL, Headers
 from runtime.phone import number_in
@@ -185,8 +187,12 @@ def _complete(agent: AgentDefinition) -> dict[str, Any]:
     if (greeting := agent.greeting) is not None:
         whether = {"interruptible": greeting.interruptible, "wait_for_caller": greeting.wait_for_caller}
         data["greeting"] = {"text": greeting.text.text, **whether}
-    pairs = zip(data["tools"], agent.tools, strict=True)
-    data["tools"] = [{"entrypoint": tool.entrypoint, "name": tool.name} | written for written, tool in pairs]
+    data["tools"] = [
+        {"entrypoint": written["entrypoint"], "name": name_of(written)} | written
+        if "entrypoint" in written
+        else written
+        for written in data["tools"]
+    ]
     return {"name": data.pop("name"), **data, "instructions": agent.instructions.text}
 
 

@@ -58,16 +58,37 @@ class Greeting:
 class ToolDefinition:
     """A tool as the model sees it, and the callable behind it.
 
-    `parameters` is a JSON Schema of an object. `invoke(context, arguments)` takes the model's arguments as JSON
-    text and returns a JSON-friendly value; it is None when tools were left alone (`check --no-tools`).
+    `parameters` is a JSON Schema of an object, `written` the complete entry of `tools:`. `invoke(context, arguments)`
+    takes the model's arguments as JSON text and returns a result as JSON text; it is None for our own tools, which
+    the call carries out, and where tools were left alone (`check --no-tools`).
     """
 
-    entrypoint: str
     name: str
     description: str
     parameters: Mapping[str, Any]
-    timeout_seconds: float
+    written: Mapping[str, Any]
     invoke: Callable[[CallContext, str], Any] | None = field(default=None, compare=False)
+
+    @property
+    def use(self) -> str:
+        """Which of our own tools it is, or `""`."""
+        return str(self.written.get("use", ""))
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Seconds after which the model is told that the tool took too long."""
+        return float(self.written["timeout_seconds"])
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an agent can do: its tools, servers of tools by their complete entries of `tools:`, the question asked
+    while the call is answered, and the rules of what must never be said."""
+
+    tools: tuple[ToolDefinition, ...] = ()
+    servers: tuple[Mapping[str, Any], ...] = ()
+    lookup: ToolDefinition | None = None
+    rules: tuple[ToolDefinition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -84,7 +105,12 @@ class AgentDefinition:
     answers: tuple[Rule, ...]
     instructions: Template
     greeting: Greeting | None
-    tools: tuple[ToolDefinition, ...]
+    abilities: Abilities
+
+    @property
+    def tools(self) -> tuple[ToolDefinition, ...]:
+        """The tools that the model sees."""
+        return self.abilities.tools
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -92,13 +118,14 @@ class AgentDefinition:
         return dict(self.data["variables"])
 
     def names(self, call: IncomingCall) -> dict[str, Any]:
-        """Return what the templates of this agent see in a call."""
+        """Return what the templates of this agent see in a call, with the lookup's defaults."""
         return names(self.data, call)
 
 
 def names(data: Mapping[str, Any], call: IncomingCall) -> dict[str, Any]:
-    """Return what templates see: the variables, `call` and `agent`."""
-    return {**data.get("variables", {}), "call": call, "agent": {"name": data.get("name", "")}}
+    """Return what templates see: the variables, what a lookup may find, `call` and `agent`."""
+    looked_up = (data.get("lookup") or {}).get("defaults", {})
+    return {**data.get("variables", {}), **looked_up, "call": call, "agent": {"name": data.get("name", "")}}
 
 
 def construct(
@@ -108,7 +135,7 @@ def construct(
     digest: str,
     instructions: str,
     answers: tuple[Rule, ...],
-    tools: tuple[ToolDefinition, ...],
+    abilities: Abilities,
 ) -> AgentDefinition:
     """Make a definition from checked and complete data."""
     greeting = data["greeting"]
@@ -124,7 +151,7 @@ def construct(
         greeting=None
         if greeting is None
         else Greeting(template(greeting["text"]), greeting["interruptible"], greeting["wait_for_caller"]),
-        tools=tools,
+        abilities=abilities,
     )
 
 

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from runtime import document as documents
 from runtime import layers
 from runtime import schema as schemas
+from runtime.abilities import ToolReader, read_abilities
+from runtime.agreements import disagreements
 from runtime.conflicts import Standing
-from runtime.definition import AgentDefinition, Rule, ToolDefinition, construct, names, rules_of
+from runtime.definition import AgentDefinition, Rule, construct, names, rules_of
 from runtime.document import Document, Path
-from runtime.errors import EntrypointError, Problem, did_you_mean, errors
+from runtime.errors import Problem, errors
 from runtime.incoming import SAMPLE_CALL
+from runtime.lines import lines_in
 from runtime.template import template
-
-ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
-"""Makes a tool out of one entry of `tools:`; raises `EntrypointError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,12 @@ def _judged(
     """Check the whole of an agent, construct it if it has no errors, and read the rules that it claims."""
     schema = schemas.load("agent")
     found = schema.check(document)
-    sound = _sound(document.data, found)
-    data = schema.fill(sound)
+    data = _sound(schema, document.data, found)
     text, raw, unreadable = _instructions(source, document, data)
     found += unreadable
     found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
-    tools, broken = _tools(document, data, read_tool)
-    found += broken
+    abilities, broken = read_abilities(document, data, read_tool)
+    found += [*broken, *disagreements(document, data)]
     rules = rules_of(data.get("answers", ()), lambda path: document.place(path)[:2])
     if errors(found):
         return None, found, rules
@@ -161,15 +160,16 @@ def _judged(
         digest=_digest(source, raw, environment),
         instructions=text or "",
         answers=rules,
-        tools=tools,
+        abilities=abilities,
     )
     return definition, found, rules
 
 
-def _sound(data: Any, found: list[Problem]) -> dict[str, Any]:
-    """Return the fields that have no problem: what else is wrong with them is looked for all the same."""
+def _sound(schema: schemas.Schema, data: Any, found: list[Problem]) -> dict[str, Any]:
+    """Return the complete data without the fields that have a problem: the others are looked at all the same."""
     broken = {re.split(r"[.\[]", problem.field)[0] for problem in errors(found)}
-    return {field: value for field, value in _mapping(data).items() if field not in broken}
+    filled = schema.fill({field: value for field, value in _mapping(data).items() if field not in broken})
+    return {field: value for field, value in filled.items() if field not in broken}
 
 
 def _digest(source: Source, instructions: bytes, environment: str) -> str:
@@ -250,37 +250,5 @@ def _templates(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         (("tracing", "group_id"), tracing.get("group_id")),
     ]
     written += [(("tracing", "metadata", key), v) for key, v in _mapping(tracing.get("metadata")).items()]
-    return ((path, value) for path, value in written if isinstance(value, str))
-
-
-def _tools(
-    document: Document, data: Mapping[str, Any], read_tool: ToolReader | None
-) -> tuple[tuple[ToolDefinition, ...], list[Problem]]:
-    tools: list[ToolDefinition] = []
-    found: list[Problem] = []
-    seen: dict[str, int] = {}
-    for index, written in enumerate(data.get("tools", ())):
-        path: Path = ("tools", index, "entrypoint")
-        name = written.get("name") or written["entrypoint"].rpartition(":")[2].rpartition(".")[2]
-        if name in seen:
-            message = f"a tool named '{name}' already stands in line {seen[name]}"
-            found.append(document.problem(path, message, "Give one of them another name with 'name:'."))
-        seen.setdefault(name, document.place(path).line)
-        written = {**written, "name": name}
-        try:
-            tools.append(read_tool(written) if read_tool else _unread(written))
-        except EntrypointError as error:
-            found.append(document.problem(path, error.message, error.cure))
-    choice = data.get("tool_choice") if "tools" in data else None
-    if choice == "required" and not seen:
-        cure = "Name a tool in 'tools:', or write auto."
-        found.append(document.problem(("tool_choice",), "'required' has no tool to choose from", cure))
-    if isinstance(choice, dict) and choice["name"] not in seen:
-        cure = did_you_mean(choice["name"], seen) or "Name one of this agent's tools."
-        found.append(document.problem(("tool_choice", "name"), f"there is no tool '{choice['name']}'", cure))
-    return tuple(tools), found
-
-
-def _unread(written: Mapping[str, Any]) -> ToolDefinition:
-    description = written.get("description", "")
-    return ToolDefinition(written["entrypoint"], written["name"], description, {}, written["timeout_seconds"])
+    yield from ((path, value) for path, value in written if isinstance(value, str))
+    yield from lines_in(data)

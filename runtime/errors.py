@@ -54,10 +54,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `"Did you mean 'voice'?"` for the nearest known word, or the only one that begins so, or `""`."""
     candidates = list(known)
     lowered = {candidate.lower(): candidate for candidate in candidates}
-    near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if not near and len(word) > 2:
-        longer = [candidate for candidate in lowered if candidate.startswith(word.lower())]
-        near = longer if len(longer) == 1 else []
+    longer = [candidate for candidate in lowered if candidate.startswith(word.lower())] if len(word) > 2 else []
+    near = longer if len(longer) == 1 else get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return f"Did you mean '{lowered[near[0]]}'?" if near else ""
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import watchfiles
 
 from runtime import reports
+from runtime.abilities import ToolReader
 from runtime.catalog import Catalog, assemble, demand_environment, problems
 from runtime.current import Current, Result, Status
-from runtime.draft import Draft, Source, ToolReader, draft
+from runtime.draft import Draft, Source, draft
 from runtime.errors import Problem, SettingsError, errors
 from runtime.git import Reading
 from runtime.modules import ToolModules

@@ -5,7 +5,8 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from runtime.catalog import Catalog, Source, ToolReader, build
+from runtime.abilities import ToolReader
+from runtime.catalog import Catalog, Source, build
 from runtime.definition import AgentDefinition
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route

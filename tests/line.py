@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.catalog import ToolReader
+from runtime.abilities import ToolReader
 from runtime.commands import Record
 from runtime.current import Current
 from runtime.host import Host

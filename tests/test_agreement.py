@@ -32,6 +32,7 @@ TOP_LEVEL = {
     "name", "description", "answers", "model", "voice", "speed", "instructions", "instructions_file", "greeting",
     "variables", "turn_detection", "noise_reduction", "transcription", "audio", "tools", "tracing",
     "max_output_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "truncation", "environments",
+    "handoffs", "limits", "hours", "on_failure", "guardrails", "lookup",
 }  # fmt: skip
 
 

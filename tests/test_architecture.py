@@ -12,8 +12,9 @@ RUNTIME = ROOT / "runtime"
 FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript"},
     {"document", "entrypoint", "template", "incoming"},
-    {"schema", "definition", "layers"},
-    {"conflicts"},
+    {"schema", "definition", "layers", "lines"},
+    {"built_in", "agreements"},
+    {"conflicts", "abilities"},
     {"draft"},
     {"catalog"},
     {"routing", "session", "receipt", "commands", "turns", "changes", "reconcile"},
@@ -28,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"cli"},
     {"__main__"},
 ]
-CORE = set().union(*FLOORS[:9])
+CORE = set().union(*FLOORS[:10])
 
 OWNERS = {
     "yaml": {"document"},

@@ -39,14 +39,8 @@ def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
         cure = "Use types that JSON knows, such as str, int, bool, list or a dataclass of them."
         raise EntrypointError(f"{_misfit(entrypoint)} has a type that no model can fill in", cure) from error
     description = written.get("description") or schema.description or ""
-    return ToolDefinition(
-        entrypoint=entrypoint.spec,
-        name=written["name"],
-        description=description,
-        parameters=_tidy(schema.params_json_schema),
-        timeout_seconds=written["timeout_seconds"],
-        invoke=_invoker(entrypoint, schema),
-    )
+    parameters = _tidy(schema.params_json_schema)
+    return ToolDefinition(written["name"], description, parameters, written, _invoker(entrypoint, schema))
 
 
 def _misfit(entrypoint: Entrypoint) -> str:

@@ -21,3 +21,13 @@ def greet(name: str) -> str:
 async def remember(context: CallContext, what: str, times: int = 1) -> dict[str, str]:
     """Keeps a sentence for later."""
     return {context.call_id: what * times}
+
+
+def promises(text: str) -> bool:
+    """Tells whether words promise something."""
+    return "promise" in text
+
+
+def find_guest(context: CallContext) -> dict[str, str]:
+    """Finds the guest who rings."""
+    return {"guest": context.caller}

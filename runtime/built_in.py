@@ -1,0 +1,81 @@
+"""Our own tools as the model sees them: hang_up, transfer, keypad, take_message, wait. Pure.
+
+What they do is the call's business (`runtime.call`); here are their names, descriptions and parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.definition import ToolDefinition
+
+_KINDS = {
+    "text": "",
+    "phone": " With plus and country code, such as +15550123456.",
+    "number": " A whole number.",
+    "date": " As an ISO date, such as 2026-11-27.",
+    "email": " An e-mail address.",
+}
+
+
+def name_of(written: Mapping[str, Any]) -> str:
+    """Return the name of an entry of `tools:` for the model; `""` for a server of tools, which names its own."""
+    if "mcp" in written:
+        return ""
+    named = written.get("name") or written.get("use")
+    return str(named or written.get("entrypoint", "").rpartition(":")[2].rpartition(".")[2])
+
+
+def built_in(written: Mapping[str, Any]) -> ToolDefinition:
+    """Make a tool out of a complete entry of `tools:` that has `use`."""
+    description, parameters = _DESCRIBED[written["use"]](written)
+    optional = {field["name"] for field in written.get("fields", ()) if not field["required"]}
+    required = [name for name in parameters if name not in optional]
+    schema = {"type": "object", "properties": parameters, "required": required, "additionalProperties": False}
+    return ToolDefinition(name_of(written), written.get("description") or description, schema, written)
+
+
+Described = tuple[str, dict[str, dict[str, Any]]]
+
+
+def _hang_up(written: Mapping[str, Any]) -> Described:
+    goodbye = "Say no goodbye yourself: it is said for you." if "farewell" in written else "Say goodbye first."
+    return f"Ends the call. Use it when the caller is done or says goodbye. {goodbye}", {}
+
+
+def _transfer(written: Mapping[str, Any]) -> Described:
+    places = "\n".join(f"- {place['name']}: {place['when']}" for place in written["destinations"])
+    about = f"Puts the caller through to somebody else:\n{places}\nSay nothing more: the caller is told what happens."
+    names = [place["name"] for place in written["destinations"]]
+    return about, {"destination": {"type": "string", "enum": names, "description": "Who to put the caller through to."}}
+
+
+def _keypad(written: Mapping[str, Any]) -> Described:
+    count, end_key = written.get("count"), written["end_key"]
+    digits = "one digit" if count == 1 else f"{count} digits" if count else "digits"
+    end = f" The caller ends with the key {end_key}." if end_key and count != 1 else ""
+    return f"Collects {digits} from the caller's keypad. First ask the caller to press them, then use it.{end}", {}
+
+
+def _take_message(written: Mapping[str, Any]) -> Described:
+    fields = {
+        field["name"]: {
+            "type": "string",
+            "description": field["description"].rstrip(".") + "." + _KINDS[field["kind"]],
+        }
+        for field in written["fields"]
+    }
+    about = "Keeps a message from the caller. Ask for what is missing, read numbers back, then use it."
+    return about, fields
+
+
+def _wait(written: Mapping[str, Any]) -> Described:
+    return "Waits in silence. Use it when the caller asks for a moment, and say nothing until the caller speaks.", {}
+
+
+_DESCRIBED = {
+    "hang_up": _hang_up,
+    "transfer": _transfer,
+    "keypad": _keypad,
+    "take_message": _take_message,
+    "wait": _wait,
+}

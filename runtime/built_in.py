@@ -3,7 +3,9 @@
 What they do is the call's business (`runtime.call`); here are their names, descriptions and parameters.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from runtime.definition import ToolDefinition
@@ -78,4 +80,41 @@ _DESCRIBED = {
     "keypad": _keypad,
     "take_message": _take_message,
     "wait": _wait,
+}
+
+
+def message_from(written: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Return the fields of a message, or a sentence for the model about what is missing or does not fit."""
+    message: dict[str, str] = {}
+    wrong: list[str] = []
+    for field in written["fields"]:
+        name, value = field["name"], str(arguments.get(field["name"]) or "").strip()
+        if value and not _FITS[field["kind"]](value):
+            wrong.append(f"{name} is not {_WANTED[field['kind']]}")
+        elif value:
+            message[name] = value
+        elif field["required"]:
+            wrong.append(f"{name} is missing")
+    return ({}, f"The message is not kept yet: {'; '.join(wrong)}. Ask the caller.") if wrong else (message, "")
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return bool(date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+_FITS: Mapping[str, Callable[[str], bool]] = {
+    "text": lambda value: True,
+    "phone": lambda value: re.fullmatch(r"\+[1-9][0-9]{6,14}", re.sub(r"[ ()./-]", "", value)) is not None,
+    "number": lambda value: re.fullmatch(r"-?[0-9]+", value) is not None,
+    "date": _is_date,
+    "email": lambda value: re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value) is not None,
+}
+_WANTED = {
+    "phone": "a phone number with plus and country code",
+    "number": "a whole number",
+    "date": "an ISO date such as 2026-11-27",
+    "email": "an e-mail address",
 }

@@ -207,6 +207,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
+    from runtime.call_log import CallLog
     from runtime.current import Current, Status
     from runtime.host import Host
     from runtime.modules import ToolModules
@@ -237,14 +238,35 @@ def _serve(arguments: argparse.Namespace) -> int:
     if arguments.follow:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
         background.append(lambda: follow(reloader, arguments.follow, arguments.every, fetch))
+    call_log = _call_log(arguments.call_log, catalog)
     listener = server.listen(arguments.host, arguments.port)
-    host = Host(current, settings, (log.record_to_log,), reload=reloader.reload, background=background)
+    host = Host(
+        current,
+        settings,
+        (log.record_to_log, CallLog(call_log)),
+        max_calls=arguments.max_calls,
+        reload=reloader.reload,
+        background=background,
+    )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     agents = reports.count(len(catalog.agents), "agent")
     agents += f" in the environment {arguments.environment}" if arguments.environment else ""
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)
     server.run(host, listener, arguments.drain_seconds)
     return 0
+
+
+def _call_log(written: str | None, catalog: Catalog) -> Path | None:
+    """Return the call log's file. Raises `SettingsError` where agents take messages and there is none."""
+    taking = sorted(
+        agent.name for agent in catalog.agents.values() if any(tool.use == "take_message" for tool in agent.tools)
+    )
+    if written is None and taking:
+        who = f"{listing(taking[:3], 'and')} {'takes' if len(taking) == 1 else 'take'} messages"
+        raise SettingsError("--call-log", f"is missing: {who}", "Name a file to keep them in: --call-log calls.jsonl.")
+    if written is not None and not Path(written).absolute().parent.is_dir():
+        raise SettingsError("--call-log", f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    return None if written is None else Path(written)
 
 
 def _reload(arguments: argparse.Namespace) -> int:
@@ -455,6 +477,14 @@ def _parser() -> argparse.ArgumentParser:
         help="time that live calls get to finish after SIGTERM (default: 60)",
     )
     serve.add_argument(
+        "--max-calls", type=_count, metavar="N", help="take no more calls than this at once; more are busy (486)"
+    )
+    serve.add_argument(
+        "--call-log",
+        metavar="FILE",
+        help="append a JSON line for each call that has ended, with the messages that callers left",
+    )
+    serve.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
@@ -559,6 +589,12 @@ def _url(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--url", default="http://127.0.0.1:8080", help="the running host (default: http://127.0.0.1:8080)"
     )
+
+
+def _count(written: str) -> int:
+    if not written.isdecimal() or not int(written):
+        raise argparse.ArgumentTypeError(f"'{written}' is no whole number from 1 on")
+    return int(written)
 
 
 def _seconds(written: str) -> float:

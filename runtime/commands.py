@@ -44,6 +44,26 @@ class RunTool:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUp:
+    """Ask the agent's lookup who is calling."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWords:
+    """Ask the agent's rules whether the words of a response, so far, may be said."""
+
+    response_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Transfer the caller to a tel or SIP address."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the call at the service."""
 
@@ -78,6 +98,35 @@ class Finish:
     """The call has ended: release everything that belongs to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the call after last words: `words`, or the agent's own, `freely` as in `session.FREELY`; or `after` a
+    response that holds them. A conversation asks this of its call; the runner never gets it, nor the next two."""
+
+    outcome: str
+    words: str | None = None
+    freely: str = "close"
+    after: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the call without a word."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The call cannot go on as it is: do what the agent declares for a cause of `on_failure`."""
+
+    cause: str
+    reason: str
+
+
 Command = (
-    Accept | Reject | Attach | Send | RunTool | HangUp | StartTimer | CancelTimer | Record | Finish
+    Accept | Reject | Attach | Send | RunTool | LookUp | CheckWords | Refer | HangUp | StartTimer | CancelTimer
+    | Record | Finish | Close | Leave | GiveUp
 )  # fmt: skip

@@ -5,17 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.incoming import IncomingCall
+from runtime.roles import Roles
 from runtime.routing import Match
-from runtime.session import SessionSettings
 
 
 @dataclass(frozen=True, slots=True)
 class CallArrived:
-    """A call came in, an agent takes it, and its settings are ready."""
+    """A call came in, an agent takes it, and its role is ready, with those of all that it can be handed to.
+
+    `unable` is a cause of `on_failure` for which the agent cannot serve it; then its fallback does.
+    """
 
     call: IncomingCall
     match: Match
-    settings: SessionSettings
+    roles: Roles
+    unable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,23 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedUp:
+    """The lookup answered: its fields, or none when it failed."""
+
+    found: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptFailed:
-    """The accept was not taken. `gone`: there is no such call any more, or somebody else decided on it."""
+    """The accept was not taken. `gone`: there is no such call any more, or somebody else decided on it.
+
+    `cause` is one of `on_failure`: quota, model_unreachable, or `""` for a session that the service refused.
+    """
 
     reason: str
     gone: bool
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,25 @@ class HungUp:
     """Our hang-up or rejection was carried out, or found nothing left to end."""
 
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """The service relayed a transfer. Whether anybody picks up is told by nothing but the call's end (trap 22)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferFailed:
+    """The service did not relay a transfer. `reason` is a sentence's end for the model: `the line is busy`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOff:
+    """The SDK's session has handed the call to another agent."""
+
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +192,22 @@ class TranscriptionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSaying:
+    """Some words more of one response, while it is generated. Told only where rules listen."""
+
+    response_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordsRefused:
+    """A rule says that the words of a response must not be said."""
+
+    response_id: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSaid:
     """What the agent said in one response."""
 
@@ -211,18 +262,23 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool gave its result, as the text for the model. `failed`: it is a sentence about a failure."""
+    """A tool gave its result, as the text for the model. `failed`: it is a sentence about a failure.
+
+    `too_slow`: it took longer than it may, and was given up.
+    """
 
     tool_call_id: str
     name: str
     output: str
     seconds: float = 0.0
     failed: bool = False
+    too_slow: bool = False
 
 
 Event = (
-    CallArrived | CallTurnedAway | Accepted | AcceptFailed | Attached | AttachFailed | SidebandClosed | HungUp
-    | TimerFired | DrainEnded | HostStopped | Failed | SessionConfirmed | ServiceRefused | CallerSpoke | CallerTurnEnded
-    | DigitPressed | ItemAdded | Transcribed | TranscriptionFailed | AgentSaid | ResponseCreated | ResponseDone
-    | PlaybackStarted | PlaybackEnded | ToolCalled | ToolFinished
+    CallArrived | CallTurnedAway | Accepted | AcceptFailed | LookedUp | Attached | AttachFailed | SidebandClosed
+    | HungUp | TimerFired | DrainEnded | HostStopped | Failed | SessionConfirmed | ServiceRefused
+    | CallerSpoke | CallerTurnEnded | DigitPressed | ItemAdded | Transcribed | TranscriptionFailed
+    | AgentSaying | AgentSaid | WordsRefused | ResponseCreated | ResponseDone | PlaybackStarted | PlaybackEnded
+    | ToolCalled | ToolFinished | HandedOff | Referred | ReferFailed
 )  # fmt: skip

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from runtime import events as e
+from runtime.admission import Admission
 from runtime.call import Outcome
 from runtime.current import Current, Status
 from runtime.errors import TemplateError, WebhookError, frames
@@ -23,9 +25,10 @@ from runtime.incoming import incoming_call
 from runtime.phone import mask
 from runtime.realtime import sideband, webhook
 from runtime.realtime.control import CallControl
+from runtime.realtime.model import Gates
+from runtime.roles import roles_for
 from runtime.routing import NoMatch, route
 from runtime.runner import Observer, Runner
-from runtime.session import settings_for
 from runtime.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ REMEMBERED = (
     40_000  # two for each delivery; repeats of older ones are stale, so six minutes at 50 calls a second suffice
 )
 GOODBYE_SECONDS = 17.0  # the farewell's 12 s, and the 3 s in which a hang-up is tried
+BUSY = 486  # the SIP code for a line that is taken (protocol 1.5)
 STOP_SECONDS = 4.0  # the hang-up's 3 s
 
 
@@ -52,6 +56,7 @@ class Host:
         settings: Settings,
         observers: tuple[Observer, ...] = (),
         *,
+        max_calls: int | None = None,
         reload: Reload | None = None,
         background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
@@ -63,6 +68,8 @@ class Host:
         self._reload = reload
         self._background = background
         self._control = CallControl(settings.api_key, settings.base_url)
+        self._gates = Gates()
+        self._admission = Admission(max_calls)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._reloads: set[asyncio.Future[Status]] = set()
@@ -83,6 +90,11 @@ class Host:
         await self._until_quiet(seconds)
         await self._tell_all(e.DrainEnded())
         await self._until_quiet(GOODBYE_SECONDS)
+
+    async def idle(self) -> None:
+        """Wait until the calls that are live now have ended."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def _tell_all(self, event: e.Event) -> None:
         await asyncio.gather(*(runner.feed(event) for runner in self.calls.values()), return_exceptions=True)
@@ -160,13 +172,14 @@ class Host:
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, delivery: webhook.Delivery, call_id: str) -> None:
-        runner = Runner(self._control, self._open_sideband, self._observers)
+        runner = Runner(self._control, self._open_sideband, self._observers, self._gates)
         task = asyncio.create_task(runner.run(self._arrival(delivery, call_id)), name=f"call {call_id}")
         self.calls[call_id] = runner
         self._tasks.add(task)
 
         def forget(done: asyncio.Task[Outcome]) -> None:
             self.calls.pop(call_id, None)
+            self._admission.leave(call_id)
             self._tasks.discard(done)
             if not done.cancelled() and (error := done.exception()):
                 logger.error("a call's runner failed", extra={"call_id": call_id, "error": frames(error)})
@@ -183,15 +196,29 @@ class Host:
             return e.CallTurnedAway(call, Outcome.STALE, None, reason)
         if self.draining:
             return e.CallTurnedAway(call, Outcome.NOT_TAKEN, 503, "the host is draining")
-        match = route(self.current.get(), call)
+        catalog = self.current.get()
+        match = route(catalog, call)
         if isinstance(match, NoMatch):
             reason = f"no agent answers {mask(match.called)}"
             return e.CallTurnedAway(call, Outcome.NO_AGENT, 404, reason)
         try:
-            return e.CallArrived(call, match, settings_for(match.agent, call))
+            roles = roles_for(match.agent, call, catalog.team(match.agent))
         except TemplateError as error:
             reason = f"a template of {match.agent.name} failed: {error}"
             return e.CallTurnedAway(call, Outcome.FAILED, 500, reason)
+        return self._admitted(e.CallArrived(call, match, roles))
+
+    def _admitted(self, arrival: e.CallArrived) -> e.CallArrived | e.CallTurnedAway:
+        """Take the call's place, or do what its agent declares for one too many."""
+        call, agent = arrival.call, arrival.match.agent
+        conduct = arrival.roles[agent.name].conduct
+        reason = self._admission.admit(call.id, agent.name, call.caller, conduct.limits, time.monotonic())
+        if not reason:
+            return arrival
+        action = conduct.on_failure.get(Outcome.OVER_CAPACITY, {"reject": BUSY})
+        if "reject" in action:
+            return e.CallTurnedAway(call, Outcome.OVER_CAPACITY, action["reject"], reason)
+        return replace(arrival, unable=Outcome.OVER_CAPACITY.value)
 
     async def _open_sideband(self, call_id: str, again: bool) -> sideband.Sideband:
         url, key = self._settings.websocket_base_url, self._settings.api_key

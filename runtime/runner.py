@@ -15,20 +15,24 @@ from runtime.commands import (
     Accept,
     Attach,
     CancelTimer,
+    CheckWords,
     Command,
     Finish,
     HangUp,
+    LookUp,
     Record,
+    Refer,
     Reject,
     RunTool,
     Send,
     StartTimer,
 )
 from runtime.context import CallContext
+from runtime.definition import AgentDefinition
 from runtime.errors import CallControlError, SidebandError, UnexpectedEvent, frames
 from runtime.realtime import messages
-from runtime.realtime.control import CallControl, is_gone
-from runtime.realtime.model import ToolSession
+from runtime.realtime.control import CallControl, cause_of, is_gone, why_not_referred
+from runtime.realtime.model import Gates, ToolSession, ask
 from runtime.realtime.sideband import Sideband
 from runtime.routing import Match
 
@@ -47,13 +51,21 @@ class Observer(Protocol):
 class Runner:
     """One call in progress. Made for an arrived call; `run` lasts as long as the call does."""
 
-    def __init__(self, control: CallControl, open_sideband: Opener, observers: tuple[Observer, ...] = ()) -> None:
+    def __init__(
+        self,
+        control: CallControl,
+        open_sideband: Opener,
+        observers: tuple[Observer, ...] = (),
+        gates: Gates | None = None,
+    ) -> None:
         self.call = Call()
         self.call_id = ""
         self.match: Match | None = None
         self._control = control
         self._open = open_sideband
         self._observers = observers
+        self._gates = gates or Gates()
+        self._team: list[AgentDefinition] = []
         self._sideband: Sideband | None = None
         self._tools: ToolSession | None = None
         self._context: CallContext | None = None
@@ -66,6 +78,7 @@ class Runner:
         self.call_id = arrival.call.id
         if isinstance(arrival, e.CallArrived):
             self.match = arrival.match
+            self._team = [role.agent for role in arrival.roles.values()]
             self._context = _context(arrival)
         try:
             await self._guard(self.feed(arrival))
@@ -103,6 +116,12 @@ class Runner:
                 self._spawn(self._attach_and_read(command.again))
             case RunTool():
                 self._spawn(self._run_tool(command))
+            case LookUp():
+                self._spawn(self._look_up())
+            case CheckWords():
+                self._spawn(self._check_words(command))
+            case Refer():
+                self._spawn(self._refer(command.to))
             case Reject():
                 await self._reject(command.status)
             case HangUp():
@@ -116,7 +135,7 @@ class Runner:
         try:
             taken = await self._control.accept(self.call_id, session)
         except CallControlError as error:
-            await self.feed(e.AcceptFailed(str(error), gone=is_gone(error)))
+            await self.feed(e.AcceptFailed(str(error), gone=is_gone(error), cause=cause_of(error)))
         else:
             await self.feed(e.Accepted(taken.dropped, taken.certain))
 
@@ -127,10 +146,11 @@ class Runner:
             await self.feed(e.AttachFailed(str(error), gone=error.status == 404))
             return
         self._sideband = sideband
+        guarded = any(member.data["guardrails"] is not None for member in self._team)
         try:
             await self.feed(e.Attached())
             async for message in sideband.messages():
-                event = messages.read(message)
+                event = messages.read(message, hear_all=guarded)
                 if event is not None:
                     await self.feed(event)
         finally:
@@ -140,10 +160,39 @@ class Runner:
 
     async def _run_tool(self, command: RunTool) -> None:
         if self._tools is None:
-            assert self.match is not None, "a tool belongs to a matched call"
-            assert self._context is not None, "made with the match"
-            self._tools = ToolSession(self.match.agent, self._context, self._send_from_tools, self.feed)
+            assert self._context is not None, "made at the call's arrival"
+            self._tools = ToolSession(self._team, self._context, self._send_from_tools, self.feed, self._gates)
         await self._tools.run(command.tool_call_id, command.name, command.arguments)
+
+    async def _look_up(self) -> None:
+        agent, context = self._team[0], self._context
+        assert agent.abilities.lookup is not None, "who has no lookup asks for none"
+        assert context is not None, "made at the call's arrival"
+        found, problem = await ask(agent.abilities.lookup, context)
+        if not problem and not isinstance(found, dict | None):
+            problem = "it is no mapping of fields"
+        known = found if isinstance(found, dict) else {}
+        wanted = (name for name in agent.data["lookup"]["defaults"] if name in known)
+        await self.feed(e.LookedUp({name: known[name] for name in wanted}, problem))
+
+    async def _check_words(self, command: CheckWords) -> None:
+        assert self._context is not None, "made at the call's arrival"
+        assert self.call.conversation is not None, "words are said in a conversation"
+        for rule in self.call.conversation.role.agent.abilities.rules:
+            refused, problem = await ask(rule, self._context, text=command.text)
+            if refused or problem:  # a rule that breaks forbids: what it would have said, nobody knows
+                await self.feed(e.WordsRefused(command.response_id, rule.written["entrypoint"]))
+                return
+
+    async def _refer(self, to: str) -> None:
+        try:
+            await self._control.refer(self.call_id, to)
+        except CallControlError as error:
+            fields = {"call_id": self.call_id, "said": str(error)}
+            logger.warning("a transfer was not taken", extra=fields)
+            await self.feed(e.ReferFailed(why_not_referred(error)))
+        else:
+            await self.feed(e.Referred())
 
     async def _send_from_tools(self, event: Mapping[str, Any]) -> None:
         await self._execute(Send(event))

@@ -25,11 +25,15 @@ _SAY = (
     "Say exactly the words between the triple quotes, in their own language, and nothing before or after them:\n"
     '"""{text}"""'
 )
-FAREWELL = "farewell"
-_FAREWELL = (
-    "The line has to close now. In the language of this conversation, say in one short sentence that you are "
-    "sorry, that the call ends here, and goodbye. Ask nothing."
-)
+FREELY = {
+    "close": "say in one short sentence that you are sorry, that the call ends here, and goodbye. Ask nothing.",
+    "goodbye": "say goodbye in one short sentence. Ask nothing.",
+    "silence": "ask in one short sentence whether the caller is still there.",
+    "unheard": "say in one short sentence that you cannot hear the caller and that the call ends here. Ask nothing.",
+    "warning": "say in one short sentence that the call has to end soon. Then go on.",
+    "instead": "say in one short sentence that you cannot say anything about that, and ask what else you can do.",
+}
+"""What an agent is asked to say where its file declares no line, without the words "in the language of …"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +41,25 @@ class SessionSettings:
     """What one call's session is told. `greeting` is the rendered sentence, or None.
 
     While `held`, the caller's turns are heard but answered by nobody, so that nothing can speak before or over
-    the greeting (protocol 3.5).
+    the greeting (protocol 3.5). `tracing_is_late`: it needs what a lookup finds, so that accept goes without it and
+    the first update brings it; once on it could not be changed (protocol 2.4).
     """
 
     session: Mapping[str, Any]
     greeting: str | None = None
     interruptible: bool = True
     wait_for_caller: bool = False
+    tracing_is_late: bool = False
+
+    @property
+    def detects_turns(self) -> bool:
+        """Whether the service hears by itself that the caller has finished a turn."""
+        return self.session["audio"]["input"]["turn_detection"] is not None
 
     @property
     def starts_held(self) -> bool:
         """Whether the call begins with its turns held."""
-        detects = self.session["audio"]["input"]["turn_detection"] is not None
-        return self.greeting is not None and detects and (self.wait_for_caller or not self.interruptible)
+        return self.greeting is not None and self.detects_turns and (self.wait_for_caller or not self.interruptible)
 
     @property
     def answers_turns(self) -> bool:
@@ -57,20 +67,24 @@ class SessionSettings:
         detection = self.session["audio"]["input"]["turn_detection"]
         return detection is not None and bool(detection.get("create_response", True))
 
-    def accept(self) -> dict[str, Any]:
-        """Return the complete body for accept (protocol 1.5)."""
-        return self.declared(held=self.starts_held)
+    def accept(self, *, held: bool = False) -> dict[str, Any]:
+        """Return the complete body for accept (protocol 1.5); `held`, also where the greeting would not ask for it."""
+        body = self.declared(held=held or self.starts_held)
+        return {key: value for key, value in body.items() if key != "tracing" or not self.tracing_is_late}
 
     def declared(self, *, held: bool) -> dict[str, Any]:
         """Return the complete session as it should stand at the service."""
         return {**self.session, "audio": {**self.session["audio"], "input": self._input(held)}}
 
-    def update(self, *, held: bool, without: Iterable[str] = ()) -> dict[str, Any]:
+    def update(self, *, held: bool, without: Iterable[str] = (), first: bool = False) -> dict[str, Any]:
         """Return a `session.update`'s session: all that may change, without model, voice and tracing.
 
-        `without` names parameters that the service refused, as it names them: `session.audio.input.…`.
+        `without` names parameters that the service refused, as it names them: `session.audio.input.…`. The `first`
+        one brings late tracing.
         """
         session = {key: value for key, value in self.session.items() if key not in _FIXED_AT_ACCEPT}
+        if first and self.tracing_is_late:
+            session["tracing"] = self.session["tracing"]
         session["audio"] = {"input": self._input(held)}
         return _without(session, without)
 
@@ -93,9 +107,10 @@ class SessionSettings:
         """Return a `response.create`'s response that says one sentence, in the declared voice, without tools."""
         return self._response(_SAY.format(text=text.replace('"""', '"')), line)
 
-    def farewell(self) -> dict[str, Any]:
-        """Return a `response.create`'s response that says goodbye in the conversation's own language."""
-        return self._response(_FAREWELL, FAREWELL)
+    def say_freely(self, what: str, line: str) -> dict[str, Any]:
+        """Return a `response.create`'s response that says in one sentence, in the conversation's language, what is
+        asked: one of `FREELY`."""
+        return self._response(f"In the language of this conversation, {FREELY[what]}", line)
 
     def _response(self, instructions: str, line: str) -> dict[str, Any]:
         voice = self.session["audio"]["output"]["voice"]
@@ -107,9 +122,12 @@ class SessionSettings:
         }
 
 
-def settings_for(agent: AgentDefinition, call: IncomingCall) -> SessionSettings:
-    """Render the agent's templates for a call and return its settings. Raises `TemplateError`."""
-    data, names = agent.data, agent.names(call)
+def settings_for(agent: AgentDefinition, call: IncomingCall, names: Mapping[str, Any] | None = None) -> SessionSettings:
+    """Render the agent's templates for a call and return its settings. Raises `TemplateError`.
+
+    `names` are what templates see; without them, what they see before a lookup has found anything.
+    """
+    data, names = agent.data, agent.names(call) if names is None else names
     audio_input: dict[str, Any] = {"turn_detection": data["turn_detection"]}
     audio_input |= {key: data[key] for key in ("transcription", "noise_reduction") if data[key] is not None}
     session: dict[str, Any] = {
@@ -131,11 +149,20 @@ def settings_for(agent: AgentDefinition, call: IncomingCall) -> SessionSettings:
     session |= {key: data[key] for key in _OPTIONAL if key in data}
     if data["tracing"] is not None:
         session["tracing"] = _tracing(data["tracing"], names)
+    late = _needs_lookup(data)
     greeting = agent.greeting
     text = greeting.text.render(names) if greeting else ""
     if greeting is None or not text:
-        return SessionSettings(session)
-    return SessionSettings(session, text, greeting.interruptible, greeting.wait_for_caller)
+        return SessionSettings(session, tracing_is_late=late)
+    return SessionSettings(session, text, greeting.interruptible, greeting.wait_for_caller, late)
+
+
+def _needs_lookup(data: Mapping[str, Any]) -> bool:
+    """Tell whether a template of `tracing` may name a field that the lookup finds."""
+    if data["lookup"] is None or not isinstance(data["tracing"], Mapping):
+        return False
+    written = str(data["tracing"])
+    return any(field in written for field in data["lookup"]["defaults"])
 
 
 def _tracing(tracing: Any, names: Mapping[str, Any]) -> Any:

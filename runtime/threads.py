@@ -20,6 +20,14 @@ def as_plain(error: BaseException) -> RuntimeError:
     return plain
 
 
+_awaited: set["asyncio.Future[Any]"] = set()
+
+
+def at_work() -> bool:
+    """Tell whether anybody waits for one of these threads."""
+    return bool(_awaited)
+
+
 async def in_thread(function: Callable[[], T], name: str) -> T:
     """Run a function in a thread of its own and return its result. A process that exits does not wait for it."""
     loop = asyncio.get_running_loop()
@@ -46,4 +54,8 @@ async def in_thread(function: Callable[[], T], name: str) -> T:
 
     variables = contextvars.copy_context()
     threading.Thread(target=variables.run, args=(work,), name=name, daemon=True).start()
-    return await future
+    _awaited.add(future)
+    try:
+        return await future
+    finally:
+        _awaited.discard(future)

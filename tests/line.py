@@ -9,7 +9,7 @@ from runtime.abilities import ToolReader
 from runtime.commands import Record
 from runtime.current import Current
 from runtime.host import Host
-from runtime.runner import Runner
+from runtime.runner import Observer, Runner
 from runtime.settings import Settings
 from runtime.simulator import Behavior, Script, Service, SimulatedCall, serving
 from tests.house import MINIMAL, catalog
@@ -43,6 +43,10 @@ class Line:
         """Wait until the host has no call left."""
         await self.host.drain(10)
 
+    async def idle(self) -> None:
+        """Wait until no call is left, and go on taking others."""
+        await self.host.idle()
+
     def told(self, what: str) -> list[dict[str, Any]]:
         """Return the fields of every record of this kind, public and private."""
         return [{**record.fields, **record.private} for _, record in self.records if record.what == what]
@@ -55,10 +59,17 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    *agents: str, read_tool: ToolReader | None = None, key: str = KEY, current: Current | None = None, **service: Any
+    *agents: str,
+    read_tool: ToolReader | None = None,
+    key: str = KEY,
+    current: Current | None = None,
+    observers: tuple[Observer, ...] = (),
+    max_calls: int | None = None,
+    pace: float = 0,
+    **service: Any,
 ) -> AsyncIterator[Line]:
     """Serve agents, each given as its YAML text, or a live catalog, to a simulator; `key` is the host's."""
-    simulator = Service(api_key=KEY, pace=0, **service)
+    simulator = Service(api_key=KEY, pace=pace, **service)
     records: list[tuple[str, Record]] = []
 
     def observe(runner: Runner, record: Record) -> None:
@@ -67,6 +78,6 @@ async def line(
     async with serving(simulator.app) as url:
         settings = Settings(key, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
         live = current or Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool))
-        host = Host(live, settings, (observe,))
+        host = Host(live, settings, (observe, *observers), max_calls=max_calls)
         async with serving(host.app) as address:
             yield Line(simulator, host, address, records)

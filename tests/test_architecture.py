@@ -17,19 +17,22 @@ FLOORS: list[set[str]] = [
     {"conflicts", "abilities"},
     {"draft"},
     {"catalog"},
-    {"routing", "session", "receipt", "commands", "turns", "changes", "reconcile"},
-    {"events", "responses"},
+    {"routing", "session", "conduct", "receipt", "commands", "turns", "changes", "reconcile", "guard", "keypad"},
+    {"responses", "roles", "silence", "tool_calls", "admission"},
+    {"events", "speech"},
+    {"confirmation"},
+    {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment
     {"threads"},
     {"settings", "files", "reports", "fields", "realtime", "current"},
     {"git", "modules", "runner", "terminal", "init"},
-    {"log", "reload", "host"},
+    {"log", "call_log", "reload", "host"},
     {"server", "demo"},
     {"cli"},
     {"__main__"},
 ]
-CORE = set().union(*FLOORS[:10])
+CORE = set().union(*FLOORS[:13])
 
 OWNERS = {
     "yaml": {"document"},

@@ -1,78 +1,28 @@
 """The playbook of one call: `>>` what happened, `<<` what is to be done. Time comes with the events."""
 
-from typing import Any
-
 import pytest
 
 from runtime import events as e
-from runtime.call import _TABLE, FAREWELL_SECONDS, Call, Outcome, State
+from runtime.call import _TABLE, Outcome, State
 from runtime.commands import (
     Accept,
     Attach,
     CancelTimer,
-    Command,
     Finish,
     HangUp,
     Record,
     Reject,
     RunTool,
-    Send,
     StartTimer,
 )
+from runtime.conversation import LINE_SECONDS
 from runtime.errors import UnexpectedEvent
-from runtime.session import settings_for
-from tests.house import agent, incoming, match
+from tests.house import incoming
+from tests.play import Play
 
 GREETS = "greeting: Hello.\n"
 GUARDED = "greeting: {text: Hello., interruptible: false}\n"
 WAITS = "greeting: {text: Hello., wait_for_caller: true}\n"
-
-
-class Play:
-    """One call and what it said to do. `play >> event` feeds, `play.did` holds the commands of the last event."""
-
-    def __init__(self, more: str = "") -> None:
-        definition = agent(more)
-        self.settings = settings_for(definition, incoming())
-        self.arrival = e.CallArrived(incoming(), match(definition), self.settings)
-        self.call = Call()
-        self.did: list[Command] = []
-        self.at = 100.0
-
-    def __rshift__(self, event: e.Event) -> "Play":
-        self.at += 1
-        self.did = self.call.handle(event, self.at)
-        return self
-
-    def active(self) -> "Play":
-        return self.attached() >> self.confirmation()
-
-    def attached(self) -> "Play":
-        return self >> self.arrival >> e.Accepted() >> e.Attached()
-
-    def confirmation(self, **changed: Any) -> e.SessionConfirmed:
-        return e.SessionConfirmed({**self.settings.declared(held=self.settings.starts_held), **changed})
-
-    def greeted(self) -> "Play":
-        return self >> e.ResponseCreated("resp_1", "greeting") >> e.AgentSaid("resp_1", "item_1", "Hello.")
-
-    def over(self, status: str = "completed") -> "Play":
-        """The greeting's generation ends."""
-        return self >> e.ResponseDone("resp_1", status, line="greeting")
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        return [dict(command.event) for command in self.did if isinstance(command, Send)]
-
-    @property
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.sent]
-
-    def done(self, kind: type[Command]) -> list[Any]:
-        return [command for command in self.did if isinstance(command, kind)]
-
-    def recorded(self, what: str) -> Record:
-        return next(record for record in self.done(Record) if record.what == what)
 
 
 # ── the way in ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -291,7 +241,7 @@ def test_a_guarded_greeting_that_breaks_off_gives_the_caller_the_word(end: str) 
 
 
 def test_a_guarded_greeting_that_never_ends_gives_the_caller_the_word_after_a_while() -> None:
-    play = Play(GUARDED).active() >> e.TimerFired("greeting heard")
+    play = Play(GUARDED).active() >> e.TimerFired("heard greeting")
     assert play.types == ["session.update"]
 
 
@@ -558,7 +508,7 @@ def test_nobody_is_hung_up_on_while_a_tool_runs() -> None:
 def test_a_sideband_that_closes_during_the_goodbye_ends_it(event: e.Event) -> None:
     play = Play().active() >> e.DrainEnded() >> event
     assert play.done(HangUp)
-    assert CancelTimer("goodbye") in play.did
+    assert CancelTimer("heard farewell") in play.did
 
 
 def test_a_lost_sideband_stops_the_wait_for_a_response() -> None:
@@ -593,7 +543,7 @@ def test_a_drained_call_ends_after_the_goodbye_was_heard() -> None:
     """Trap 19."""
     play = Play().active() >> e.DrainEnded()
     assert play.types == ["response.create"]
-    assert StartTimer("goodbye", FAREWELL_SECONDS) in play.did
+    assert StartTimer("heard farewell", LINE_SECONDS) in play.did
     play >> e.ResponseCreated("resp_1", "farewell") >> e.ResponseDone("resp_1", "completed")
     assert not play.done(HangUp)
     play >> e.PlaybackEnded("resp_1")
@@ -603,7 +553,7 @@ def test_a_drained_call_ends_after_the_goodbye_was_heard() -> None:
 
 
 def test_a_goodbye_that_is_never_heard_does_not_keep_the_call() -> None:
-    play = Play().active() >> e.DrainEnded() >> e.TimerFired("goodbye")
+    play = Play().active() >> e.DrainEnded() >> e.TimerFired("heard farewell")
     assert play.done(HangUp)
 
 
@@ -625,7 +575,7 @@ def test_usage_is_added_up_as_it_comes() -> None:
     for number in (1, 2):
         play >> e.ResponseCreated(f"resp_{number}")
         play >> e.ResponseDone(f"resp_{number}", "completed", usage={"total_tokens": 10, "input_tokens": 7})
-    assert play.call.usage == {"total_tokens": 20, "input_tokens": 14}
+    assert play.talk.usage == {"total_tokens": 20, "input_tokens": 14}
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────

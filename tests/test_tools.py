@@ -97,14 +97,14 @@ def call(*calls: tuple[str, str, str], **more: Any) -> list[ToolFinished]:
 
         done = asyncio.Event()
 
-        async def finish(event: ToolFinished) -> None:
+        async def finish(event: Any) -> None:
             finished.append(event)
             if len(finished) == len({call_id for call_id, _, _ in calls}):
                 done.set()
 
         names = dict.fromkeys(name for _, name, _ in calls)
         tools = [{"entrypoint": f"tests.test_tools:{name}", **more} for name in names if name in globals()]
-        session = ToolSession(agent(f"tools: {json.dumps(tools)}\n", read_tool), CONTEXT, _unused, finish)
+        session = ToolSession([agent(f"tools: {json.dumps(tools)}\n", read_tool)], CONTEXT, _unused, finish)
         for one in calls:
             await session.run(*one)
         await done.wait()
@@ -214,10 +214,10 @@ def test_an_interruption_by_the_sdk_clears_what_is_buffered_too() -> None:
     async def send(event: Any) -> None:
         sent.append(event["type"])
 
-    async def finished(*_: str) -> None:
+    async def never(*_: str) -> None:
         raise AssertionError("no tool ran")
 
-    run(SidebandModel(send, finished).send_event(RealtimeModelSendInterrupt()))
+    run(SidebandModel(send, never, never).send_event(RealtimeModelSendInterrupt()))
     assert sent == ["response.cancel", "output_audio_buffer.clear"]
 
 
@@ -225,10 +225,13 @@ def test_the_sdk_cannot_send_session_settings_of_its_own() -> None:
     """Traps 2, 4, 5 and 6: its updates name another model, another voice and other tools."""
     from agents.realtime.model_inputs import RealtimeModelSendSessionUpdate
 
-    from agents import UserError
+    moved: list[str] = []
 
-    async def finished(*_: str) -> None:
-        raise AssertionError("no tool ran")
+    async def never(*_: str) -> None:
+        raise AssertionError("no tool ran, and nothing is sent")
 
-    with pytest.raises(UserError, match="not the SDK's to send"):
-        run(SidebandModel(_unused, finished).send_event(RealtimeModelSendSessionUpdate({"voice": "ash"})))
+    async def moves() -> None:
+        moved.append("handed off")
+
+    run(SidebandModel(never, never, moves).send_event(RealtimeModelSendSessionUpdate({"voice": "ash"})))
+    assert moved == ["handed off"]

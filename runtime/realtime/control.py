@@ -73,6 +73,13 @@ class CallControl:
         """Reject a call with a SIP status code. Raises `CallControlError`."""
         await self._post(call_id, "reject", {"status_code": status})
 
+    async def refer(self, call_id: str, to: str) -> None:
+        """Ask the carrier to put the caller through to a tel or SIP address. Raises `CallControlError`.
+
+        Never tried again: a lost answer may hide a transfer that is under way, and a second one would ring twice.
+        """
+        await self._post(call_id, "refer", {"target_uri": to})
+
     async def hang_up(self, call_id: str) -> None:
         """End a call. One that is over already is fine, so that it can be tried again as often as need be.
 
@@ -113,6 +120,30 @@ class CallControl:
 def is_gone(error: CallControlError) -> bool:
     """Tell whether the service knows no such call, by code and by status (protocol 1.5)."""
     return error.status == 404 or error.code in _GONE
+
+
+def cause_of(error: CallControlError) -> str:
+    """Return the cause of `on_failure` that an accept failed for, or `""` when the service refused the session."""
+    if error.status == 429 or error.code == "insufficient_quota":
+        return "quota"
+    return "model_unreachable" if error.status is None or error.status >= 500 else ""
+
+
+def why_not_referred(error: CallControlError) -> str:
+    """Return why a transfer failed as a sentence's end, for the model: busy, refused, no answer, or not possible."""
+    if error.status is None:
+        return "it was not confirmed, since the service did not answer"
+    return _REFER_REFUSALS.get(error.status, "the carrier cannot put the call through at the moment")
+
+
+_REFER_REFUSALS = {
+    400: "the carrier does not take this address",
+    403: "the carrier refused it",
+    404: "there is no such number",
+    408: "nobody answered",
+    480: "nobody answered",
+    486: "the line is busy",
+}
 
 
 def _refusal(error: openai.APIStatusError) -> CallControlError:

@@ -13,12 +13,16 @@ _UNUSED = (
     "response.function_call_arguments.delta",
     "conversation.item.input_audio_transcription.delta",
 )
+_SAYING = _UNUSED[0]
 _UNUSED_STARTS = tuple(f'{{"type":{space}"{name}"' for name in _UNUSED for space in ("", " "))
 
 
-def read(message: str | bytes) -> e.Event | None:
-    """Return the event that a message tells of, or None. Never raises, whatever comes."""
-    if isinstance(message, str) and message.startswith(_UNUSED_STARTS):
+def read(message: str | bytes, *, hear_all: bool = False) -> e.Event | None:
+    """Return the event that a message tells of, or None. Never raises, whatever comes.
+
+    `hear_all`: also each few words that the agent says, for those who have rules about them.
+    """
+    if isinstance(message, str) and message.startswith(_UNUSED_STARTS) and not (hear_all and _SAYING in message[:80]):
         return None
     try:
         data = json.loads(message)
@@ -88,6 +92,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {
     "conversation.item.input_audio_transcription.failed": lambda data: e.TranscriptionFailed(
         _text(_inner(data, "error"), "message")
     ),
+    _SAYING: lambda data: e.AgentSaying(_text(data, "response_id"), _text(data, "delta")),
     "response.output_audio_transcript.done": lambda data: e.AgentSaid(
         _text(data, "response_id"), _text(data, "item_id"), _text(data, "transcript")
     ),

@@ -7,10 +7,13 @@ every other event, so that a turn would cost more the longer the call.
 """
 
 import asyncio
+import contextlib
+import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from agents.realtime import (
@@ -19,12 +22,14 @@ from agents.realtime import (
     RealtimeModelConfig,
     RealtimeModelListener,
     RealtimeSession,
+    realtime_handoff,
 )
 from agents.realtime.model_events import RealtimeModelToolCallEvent
 from agents.realtime.model_inputs import (
     RealtimeModelSendEvent,
     RealtimeModelSendInterrupt,
     RealtimeModelSendRawMessage,
+    RealtimeModelSendSessionUpdate,
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
@@ -33,30 +38,53 @@ from agents import FunctionTool, RunContextWrapper, UserError
 from runtime.context import CallContext
 from runtime.definition import AgentDefinition, ToolDefinition
 from runtime.errors import ToolError, frames
-from runtime.events import ToolFinished
+from runtime.events import HandedOff, ToolFinished
 
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-Finished = Callable[[ToolFinished], Awaitable[None]]
 
 _BROKE = "The tool failed. Tell the caller that this does not work at the moment, and offer another way."
 
 
+class Gates:
+    """How often each tool may run at the same time, over all calls of a host. The same tool has the same gate,
+    whichever agent or version of it asks."""
+
+    def __init__(self) -> None:
+        self._gates: dict[tuple[str, int], asyncio.Semaphore] = {}
+
+    def of(self, tool: ToolDefinition) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return what a tool waits for before it runs, and frees when it is over."""
+        limit = tool.written.get("max_parallel")
+        if limit is None:
+            return contextlib.nullcontext()
+        kind = json.dumps(tool.written.get("entrypoint") or tool.written.get("http") or tool.name, sort_keys=True)
+        return self._gates.setdefault((kind, limit), asyncio.Semaphore(limit))
+
+
 @dataclass(slots=True)
 class _Running:
-    """What the SDK hands through to each tool: the call, and which tool calls have failed."""
+    """What the SDK hands through to each tool: the call, which tool calls have failed, and which took too long."""
 
     context: CallContext
+    gates: Gates
     failed: set[str] = field(default_factory=set)
+    slow: set[str] = field(default_factory=set)
 
 
 class SidebandModel(RealtimeModel):
     """The SDK's port: what its session wants sent becomes events of the call, or goes to the sideband."""
 
-    def __init__(self, send: Send, finished: Callable[[str, str, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        finished: Callable[[str, str, str], Awaitable[None]],
+        moved: Callable[[], Awaitable[None]],
+    ) -> None:
         self._send = send
         self._finished = finished
+        self._moved = moved
         self._listeners: list[RealtimeModelListener] = []
 
     async def connect(self, options: RealtimeModelConfig) -> None:
@@ -77,6 +105,8 @@ class SidebandModel(RealtimeModel):
     async def send_event(self, event: RealtimeModelSendEvent) -> None:
         """Send what the session wants sent. Whether a response follows a tool's result is the call's decision."""
         match event:
+            case RealtimeModelSendSessionUpdate():  # the settings of a handoff come from their one maker
+                await self._moved()
             case RealtimeModelSendToolOutput():
                 await self._finished(event.tool_call.call_id, event.tool_call.name, event.output)
             case RealtimeModelSendInterrupt():
@@ -92,20 +122,31 @@ class SidebandModel(RealtimeModel):
             case RealtimeModelSendRawMessage():
                 await self._send({"type": event.message["type"], **event.message.get("other_data", {})})
             case _:
-                raise UserError(f"{type(event).__name__}: session settings and sound are not the SDK's to send")
+                raise UserError(f"{type(event).__name__}: sound is not the SDK's to send")
 
     async def close(self) -> None:
         """Nothing to close: the call's runner owns the sideband."""
 
 
 class ToolSession:
-    """Runs the tools of one call. The SDK's session behind it is opened with the first tool call."""
+    """Runs the tools and handoffs of one call. The SDK's session behind it is opened with the first of them.
 
-    def __init__(self, agent: AgentDefinition, context: CallContext, send: Send, finished: Finished) -> None:
-        self._agent = agent
-        self._running = _Running(context)
-        self._finished = finished
-        self._model = SidebandModel(send, self._finish)
+    `team` are the agents of the call, who takes it first.
+    """
+
+    def __init__(
+        self,
+        team: Sequence[AgentDefinition],
+        context: CallContext,
+        send: Send,
+        tell: Callable[[ToolFinished | HandedOff], Awaitable[None]],
+        gates: Gates | None = None,
+    ) -> None:
+        self._team = {agent.name: agent for agent in team}
+        self._running = _Running(context, gates or Gates())
+        self._tell = tell
+        self._chosen = ""
+        self._model = SidebandModel(send, self._finish, self._hand_off)
         self._session: RealtimeSession | None = None
         self._opening = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
@@ -118,7 +159,7 @@ class ToolSession:
         self._began[tool_call_id] = (name, time.monotonic())
         async with self._opening:  # a response may call two tools at once
             if self._session is None:
-                self._session = RealtimeSession(self._model, _sdk_agent(self._agent), self._running)
+                self._session = RealtimeSession(self._model, self._sdk_agents(), self._running)
                 await self._session.enter()
                 self._watching = asyncio.create_task(self._watch(self._session), name="switchboard-tools")
         await self._model.tell(RealtimeModelToolCallEvent(name=name, call_id=tool_call_id, arguments=arguments))
@@ -130,11 +171,38 @@ class ToolSession:
         if self._watching is not None:
             await self._watching
 
+    def _sdk_agents(self) -> RealtimeAgent[_Running]:
+        """Return who takes the call as the SDK knows it, able to hand over to the others."""
+        made = {name: _sdk_agent(agent) for name, agent in self._team.items()}
+        for name, agent in self._team.items():
+            made[name].handoffs = [
+                realtime_handoff(
+                    made[tool.written["agent"]],
+                    tool_name_override=tool.name,
+                    tool_description_override=tool.description,
+                    on_handoff=partial(self._choose, tool.written["agent"]),
+                )
+                for tool in agent.tools
+                if tool.use == "hand_off" and tool.written["agent"] in made
+            ]
+        return next(iter(made.values()))
+
+    def _choose(self, name: str, context: Any) -> None:
+        self._chosen = name
+
+    async def _hand_off(self) -> None:
+        """The SDK's session has another agent: from now on tools run as that one's."""
+        agent = self._team[self._chosen]
+        context = self._running.context
+        self._running.context = replace(context, agent=agent.name, variables=agent.variables)
+        await self._tell(HandedOff(agent.name))
+
     async def _finish(self, tool_call_id: str, name: str, output: str) -> None:
         _, began = self._began.get(tool_call_id, (name, time.monotonic()))
         failed = tool_call_id in self._running.failed or output == f"Tool {name} not found"
+        slow = tool_call_id in self._running.slow
         self._began[tool_call_id] = ("", began)
-        await self._finished(ToolFinished(tool_call_id, name, output, time.monotonic() - began, failed))
+        await self._tell(ToolFinished(tool_call_id, name, output, time.monotonic() - began, failed, slow))
 
     async def _watch(self, session: RealtimeSession) -> None:
         """Read the session's events, which nobody needs, and outlive the errors that it raises among them.
@@ -156,7 +224,22 @@ class ToolSession:
 
 
 def _sdk_agent(agent: AgentDefinition) -> RealtimeAgent[_Running]:
-    return RealtimeAgent(name=agent.name, tools=[_sdk_tool(tool) for tool in agent.tools])
+    return RealtimeAgent(name=agent.name, tools=[_sdk_tool(tool) for tool in agent.tools if tool.invoke is not None])
+
+
+async def ask(tool: ToolDefinition, context: CallContext, **arguments: Any) -> tuple[Any, str]:
+    """Run a tool that no model calls: a lookup or a rule. Return its result and `""`, or None and what went wrong."""
+    assert tool.invoke is not None, "a host serves tools that were read"
+    try:
+        async with asyncio.timeout(tool.timeout_seconds):
+            return json.loads(await tool.invoke(context, json.dumps(arguments))), ""
+    except TimeoutError:
+        problem = f"it takes longer than {tool.timeout_seconds:g} s"
+    except Exception as error:
+        problem = f"it failed ({type(error).__name__})"
+        fields = {"call_id": context.call_id, "tool": tool.name, "error": frames(error)}
+        logger.error("a lookup or rule failed", extra=fields, exc_info=logger.isEnabledFor(logging.DEBUG))
+    return None, problem
 
 
 def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
@@ -164,7 +247,8 @@ def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
         running: _Running = context.context
         assert tool.invoke is not None, "a host serves tools that were read"
         try:
-            text: str = await tool.invoke(running.context, arguments)
+            async with running.gates.of(tool):
+                text: str = await tool.invoke(running.context, arguments)
             return text
         except ToolError as error:
             said = str(error)
@@ -182,6 +266,7 @@ def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
         fields = {"call_id": running.context.call_id, "tool": tool.name, "seconds": tool.timeout_seconds}
         logger.error("a tool took too long", extra=fields)
         running.failed.add(context.tool_call_id)  # type: ignore[attr-defined]
+        running.slow.add(context.tool_call_id)  # type: ignore[attr-defined]
         return "The tool took too long. Tell the caller that this does not work at the moment."
 
     return FunctionTool(

@@ -532,7 +532,11 @@ async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         ws_per_message_deflate=False,
     )
     server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", port), backlog=2048)
+    # Named as TCP, so that asyncio sends small messages at once: else each waits 40 ms for a delayed acknowledgement.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen(2048)
     try:
         await _start(server, listening)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,0 +1,714 @@
+"""What happens between a call's accept and its end: who speaks, which tools run, what the limits say. Pure.
+
+Its handlers give commands, as those of `runtime.call` do. How the call itself ends is decided there: three commands
+only ask for it, `Close`, `Leave` and `GiveUp`, and nobody but the call sees them.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime import events as e
+from runtime import keypad, silence, speech
+from runtime.built_in import message_from
+from runtime.commands import (
+    CancelTimer,
+    CheckWords,
+    Close,
+    Command,
+    GiveUp,
+    HangUp,
+    Leave,
+    Record,
+    Refer,
+    RunTool,
+    Send,
+    StartTimer,
+)
+from runtime.conduct import Conduct, Destination, Limits
+from runtime.confirmation import BUSY, EXPIRED, HARMLESS, Confirmation, told
+from runtime.errors import TemplateError
+from runtime.guard import CHECK_EVERY, forbidden
+from runtime.receipt import likeness
+from runtime.responses import TIMER as RESPONSE
+from runtime.roles import Role, Roles, roles_for
+from runtime.session import LINE, SessionSettings
+from runtime.silence import Silence
+from runtime.speech import Speech
+from runtime.tool_calls import Items, ToolCalls
+from runtime.transcript import Transcript
+from runtime.turns import AnsweredBy, Turns
+
+CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
+HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
+GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
+LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
+
+GREETING, FAREWELL, ANSWER, ANNOUNCE = "greeting", "farewell", "answer", "announce"
+CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
+TRANSFER, WAIT, SLOW = "transfer", "wait", "slow "
+"""The names of timers; `slow ` goes before a tool call's id."""
+
+_QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
+
+
+@dataclass(slots=True)
+class Transfer:
+    """The caller on the way to somebody else. Without a tool call nobody waits for the result."""
+
+    destination: Destination
+    tool_call_id: str = ""
+    referred: bool = False
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One call's conversation."""
+
+    arrival: e.CallArrived
+    role: Role
+    confirmation: Confirmation
+    turns: Turns = field(default_factory=Turns)
+    speech: Speech = field(default_factory=Speech)
+    tools: ToolCalls = field(default_factory=ToolCalls)
+    transcript: Transcript = field(default_factory=Transcript)
+    usage: dict[str, int] = field(default_factory=dict)
+    attached: bool = False
+    active: bool = False
+    ending: bool = False
+    expired: bool = False
+    at: float = 0.0
+    transfer: Transfer | None = None
+    _roles: Roles = field(default_factory=dict)
+    _began_at: float = 0.0
+    _items: Items = field(default_factory=Items)
+    _silence: Silence = field(default_factory=Silence)
+    _collection: keypad.Collection | None = None
+    _keys: str = ""
+    _said: dict[str, str] = field(default_factory=dict)
+    _saying: dict[str, str] = field(default_factory=dict)
+    _stopped: set[str] = field(default_factory=set)
+    _spoke: str = ""
+    _awaits_hello: bool = False
+    _heard_anybody: bool = False
+    _caller_speaks: bool = False
+    _owes_answer: bool = False
+    _waits: bool = False
+    _last_failure: str = ""
+
+    @classmethod
+    def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
+        """Return the conversation that an arrived call will have."""
+        role = next(iter(arrival.roles.values()))
+        made = cls(arrival, role, Confirmation(role.settings), at=at, _roles=arrival.roles, _began_at=at)
+        if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
+            made.turns.by = AnsweredBy.NOBODY
+        return made
+
+    def handle(self, event: e.Event) -> list[Command]:
+        """Take one event of the conversation, and return what follows."""
+        return _TABLE[type(event)](self, event)
+
+    @property
+    def settings(self) -> SessionSettings:
+        """The settings of who speaks now."""
+        return self.role.settings
+
+    @property
+    def conduct(self) -> Conduct:
+        """The conduct of who speaks now."""
+        return self.role.conduct
+
+    # ── the session, told and confirmed ───────────────────────────────────────────────────────────────────────
+
+    def attach(self) -> list[Command]:
+        """Tell the service our settings, and everything that it has not confirmed to have."""
+        self.attached = True
+        items = [Send(event) for event in self._items.unconfirmed]
+        return [self.confirmation.update(held=self.turns.held), *items, *self.speech.responses.attach()]
+
+    def detach(self) -> list[Command]:
+        """The sideband is lost."""
+        self.attached = False
+        return self.speech.responses.detach()
+
+    def learn(self, found: Mapping[str, Any]) -> list[Command]:
+        """Take what the lookup found into every template of the call, before the service is told of it."""
+        team = {name: role.agent for name, role in self._roles.items()}
+        try:
+            self._roles = roles_for(self.role.agent, self.arrival.call, team, found)
+        except TemplateError as error:
+            message = "a template failed with what the lookup found; the defaults stay"
+            return [Record(message, {"said": str(error)}, level=logging.ERROR)]
+        self._play(self._roles[self.role.agent.name])
+        return []
+
+    def _play(self, role: Role) -> None:
+        self.role = role
+        self.confirmation.settings = role.settings
+
+    def confirmed(self, session: Mapping[str, Any]) -> list[Command]:
+        """The service told the session as it stands."""
+        return self.confirmation.confirmed(session, held=self.turns.held)
+
+    def _reconfirmed(self, event: e.SessionConfirmed) -> list[Command]:
+        detection = event.session.get("audio", {}).get("input", {}).get("turn_detection") or {}
+        settled = self._settle_turns(by_service=detection.get("create_response") is True)
+        return [CancelTimer(CONFIRM), *self.confirmed(event.session), *settled]
+
+    def _refused(self, event: e.ServiceRefused) -> list[Command]:
+        if event.code == BUSY:
+            record = Record("a response was active already; asked again later", level=logging.DEBUG)
+            return [record, *self.speech.responses.refused(event.event_id, event.message)]
+        if event.code == EXPIRED:
+            self.expired = True
+            return [Record("the service's limit of 60 minutes is reached", told(event))]
+        if event.code in HARMLESS:
+            return [Record("the service refused a late event", told(event), level=logging.DEBUG)]
+        if self.confirmation.is_answered_by(event, waiting=self.turns.by is AnsweredBy.ASKED):
+            return self._update_refused(event)
+        return [Record("the service refused an event", told(event), level=logging.WARNING)]
+
+    def _update_refused(self, event: e.ServiceRefused) -> list[Command]:
+        if record := self.confirmation.leave_out(event):
+            asked = self.turns.by is AnsweredBy.ASKED
+            again = self.confirmation.release() if asked else self.confirmation.update(held=self.turns.held)
+            return [*record, again]
+        failed = Record("the service refused a session update", told(event), level=logging.ERROR)
+        return [failed, *self._settle_turns(by_service=False)]
+
+    # ── the greeting, and who answers the caller's turns ──────────────────────────────────────────────────────
+
+    def activate(self) -> list[Command]:
+        """The session stands: greet, or listen."""
+        self.active = True
+        limits = self._limits
+        commands: list[Command] = [CancelTimer(CONFIRM), StartTimer(FIRST_WORDS, limits.first_words_seconds)]
+        left = limits.duration.seconds - (self.at - self._began_at)
+        commands.append(StartTimer(DURATION, left))
+        if limits.duration.warn_seconds:
+            commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
+        if self.settings.greeting is None:
+            return commands
+        if self.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
+            self._awaits_hello = True
+            return [*commands, StartTimer(HELLO, HELLO_SECONDS)]
+        return [*commands, *self._greet()]
+
+    @property
+    def _limits(self) -> Limits:
+        """The limits of who took the call: they survive handoffs."""
+        return next(iter(self._roles.values())).conduct.limits
+
+    def _greet(self) -> list[Command]:
+        self._awaits_hello = self.turns.waiting = False
+        assert self.settings.greeting is not None, "only who has a greeting greets"
+        said = self.settings.say(self.settings.greeting, GREETING)
+        within = GREETING_SECONDS if self.turns.held else None
+        return [CancelTimer(HELLO), *self.speech.say(GREETING, said, self._greeted, within)]
+
+    def _greeted(self) -> list[Command]:
+        """The greeting was heard, or never will be: the caller has the word."""
+        commands = self._release()
+        if not self._heard_anybody:
+            commands.append(StartTimer(FIRST_WORDS, self._limits.first_words_seconds))
+        return commands
+
+    def _release(self) -> list[Command]:
+        """Let the caller's turns be answered again, if a greeting holds them."""
+        if not self.turns.release():
+            return []
+        return [self.confirmation.release(), StartTimer(CONFIRM, CONFIRM_SECONDS)]
+
+    def _settle_turns(self, *, by_service: bool) -> list[Command]:
+        """The service answers turns by itself again, or will not. A turn that came before would never be answered."""
+        waiting = self.turns.settle(by_service=by_service or not self.settings.answers_turns)
+        return self._answer() if waiting and self.settings.answers_turns else []
+
+    def _answer(self) -> list[Command]:
+        return self.speech.say(ANSWER, {"metadata": {LINE: ANSWER}})
+
+    def _say(self, line: str, words: str | None, freely: str = "") -> list[Command]:
+        """Say declared words, or what is asked for in the agent's own."""
+        settings = self.settings
+        return self.speech.say(line, settings.say(words, line) if words else settings.say_freely(freely, line))
+
+    # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _caller_spoke(self, event: e.CallerSpoke) -> list[Command]:
+        self._caller_speaks = True
+        return self._sign()
+
+    def _sign(self) -> list[Command]:
+        """The caller gave a sign of life."""
+        first, self._heard_anybody = not self._heard_anybody, True
+        self._silence.sign()
+        waited, self._waits = self._waits, False
+        return [*([CancelTimer(FIRST_WORDS)] if first else []), *([CancelTimer(WAIT)] if waited else [])]
+
+    def _caller_turn_ended(self, event: e.CallerTurnEnded) -> list[Command]:
+        self._caller_speaks, self._owes_answer = False, True
+        if self.ending:
+            return []
+        if self._awaits_hello:
+            return self._greet()
+        return self._answer() if self.turns.ended() else []
+
+    def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
+        commands = self._sign()
+        commands.append(Record("digit pressed", private={"digit": event.digit}, level=logging.DEBUG))
+        if self.ending:
+            return commands
+        if self._awaits_hello:
+            commands += self._greet()
+        if self._collection is not None:
+            return commands + self._collect(event.digit)
+        self._keys += event.digit
+        return [*commands, StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS)]
+
+    def _keys_gathered(self) -> list[Command]:
+        """Tell the model of keys that no tool waited for: it does not hear them (protocol 2.3)."""
+        if not self._keys or not self.active:
+            return []
+        content = [{"type": "input_text", "text": keypad.pressed(self._keys)}]
+        self._keys = ""
+        item = self._add({"type": "message", "role": "user", "content": content})
+        if self.turns.by in (AnsweredBy.NOBODY, AnsweredBy.ASKED):
+            self.turns.waiting = True
+            return item
+        return [*item, *self._answer()]
+
+    # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _item_added(self, event: e.ItemAdded) -> list[Command]:
+        self._items.confirmed(event.item_id)
+        self.transcript.add(event.item_id, event.previous_item_id)
+        return []
+
+    def _transcribed(self, event: e.Transcribed) -> list[Command]:
+        self.transcript.say(event.item_id, "caller", event.text)
+        return [Record("caller said", private={"text": event.text}, level=logging.DEBUG)]
+
+    def _transcription_failed(self, event: e.TranscriptionFailed) -> list[Command]:
+        return [Record("the caller's words were not transcribed", {"said": event.reason}, level=logging.WARNING)]
+
+    def _agent_saying(self, event: e.AgentSaying) -> list[Command]:
+        before = self._saying.get(event.response_id, "")
+        text = self._saying[event.response_id] = before + event.text
+        asked = len(before) // CHECK_EVERY < len(text) // CHECK_EVERY
+        return self._judge_words(event.response_id, text, is_whole=False, ask=asked)
+
+    def _agent_said(self, event: e.AgentSaid) -> list[Command]:
+        self.transcript.say(event.item_id, "agent", event.text)
+        self._spoke = event.response_id
+        if self.speech.line_of(event.response_id) == GREETING:
+            self._said[event.response_id] = event.text
+            return []
+        self._saying.pop(event.response_id, None)
+        judged = self._judge_words(event.response_id, event.text, is_whole=True, ask=True)
+        return [Record("agent said", private={"text": event.text}, level=logging.DEBUG), *judged]
+
+    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool) -> list[Command]:
+        """Compare what the model says by itself with what it must never say."""
+        own = self.speech.line_of(response_id)
+        if not self.conduct.guarded or self.ending or (own and own != ANSWER and not own.startswith("after ")):
+            return []
+        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole):
+            return self._silence_response(response_id, "never_say", found)
+        rules = self.role.agent.abilities.rules
+        return [CheckWords(response_id, text)] if ask and rules else []
+
+    def _words_refused(self, event: e.WordsRefused) -> list[Command]:
+        return [] if self.ending else self._silence_response(event.response_id, event.rule, "")
+
+    def _silence_response(self, response_id: str, rule: str, words: str) -> list[Command]:
+        """Stop a response, also what is buffered of it (trap 20), and say something else instead."""
+        if response_id in self._stopped:
+            return []
+        self._stopped.add(response_id)
+        record = Record("stopped what must not be said", {"rule": rule}, {"words": words}, logging.WARNING)
+        cancel: list[Command] = [Send({"type": "response.cancel", "response_id": response_id})]
+        cancel = cancel if self.speech.responses.active == response_id else []
+        clear = Send({"type": "output_audio_buffer.clear"})
+        return [record, *cancel, clear, *self._say("instead", self.conduct.instead, "instead")]
+
+    def _response_created(self, event: e.ResponseCreated) -> list[Command]:
+        commands = self.speech.created(event.response_id, event.line)
+        if self._owes_answer:  # that it had to think was not the caller's silence
+            self._silence.sign()
+            self._owes_answer = False
+        if event.line == GREETING and self.settings.interruptible:
+            commands += self._release()
+        return commands
+
+    def _response_done(self, event: e.ResponseDone) -> list[Command]:
+        for key in ("input_tokens", "output_tokens", "total_tokens"):
+            amount = event.usage.get(key)
+            if isinstance(amount, int):
+                self.usage[key] = self.usage.get(key, 0) + amount
+        commands: list[Command] = [*self._judge_greeting(event)]
+        self._saying.pop(event.response_id, None)
+        failed = event.status == "failed"
+        if failed:
+            self._last_failure = event.reason
+            commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
+        commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
+        if failed and event.line is None and not self.ending:  # the service's own answer to the caller
+            commands += self._answer()
+        if event.status != "completed" and not (failed and event.line == GREETING):
+            commands += self.speech.over(event.response_id)  # nothing more of it will be played
+        return [*commands, *self._tell_lost()]
+
+    def _judge_greeting(self, event: e.ResponseDone) -> list[Command]:
+        """Compare what was said with the declared greeting, once it was said to its end."""
+        text = self._said.pop(event.response_id, None)
+        if text is None:
+            return []
+        private = {"declared": self.settings.greeting, "text": text}
+        if event.status != "completed":
+            return [Record("the greeting was broken off", {"status": event.status}, private)]
+        alike = likeness(self.settings.greeting or "", text)
+        self.confirmation.receipt = self.confirmation.receipt.with_greeting(alike)
+        level = logging.WARNING if alike == "different" else logging.INFO
+        return [Record("greeting", {"likeness": alike}, private, level)]
+
+    def _playback_started(self, event: e.PlaybackStarted) -> list[Command]:
+        self.speech.started(event.response_id)
+        line = self.speech.line_of(event.response_id)
+        return [Record("audible", {"line": line} if line else {}, level=logging.DEBUG)]
+
+    def _playback_ended(self, event: e.PlaybackEnded) -> list[Command]:
+        return self.speech.over(event.response_id)
+
+    def _tell_lost(self) -> list[Command]:
+        """Tell loudly of responses that were asked for in vain. A model that never answers is no conversation."""
+        commands: list[Command] = []
+        lost, self.speech.responses.lost = self.speech.responses.lost, []
+        for line in lost:
+            commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
+            commands += self.speech.follow(line)
+            if not self.ending and (line == ANSWER or line.startswith("after ")):
+                cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
+                commands.append(GiveUp(cause, "the model does not answer"))
+        return commands
+
+    # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tool_called(self, event: e.ToolCalled) -> list[Command]:
+        if self.ending or event.tool_call_id in self.tools.running:
+            return []
+        self.tools.begin(event.tool_call_id, event.name, event.response_id)
+        record = Record("tool called", {"tool": event.name}, {"arguments": event.arguments})
+        if self.tools.count > self._limits.tool_calls:
+            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
+            refusal = "No more tools can be used in this call. Finish without them."
+            return [record, *self._finish_tool(event.tool_call_id, refusal)]
+        entry = self.conduct.tools.get(event.name, {})
+        use = _USES.get(entry.get("use", ""))
+        return [record, *(use(self, event, entry) if use else self._run(event, entry))]
+
+    def _run(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        lines = entry.get("while_running")
+        slow = [StartTimer(SLOW + event.tool_call_id, lines["after_seconds"])] if lines else []
+        return [RunTool(event.tool_call_id, event.name, event.arguments), *slow]
+
+    def _tool_slow(self, tool_call_id: str) -> list[Command]:
+        """Say the next line while a tool runs, unless somebody is speaking anyway."""
+        running = self.tools.running.get(tool_call_id)
+        lines = self.conduct.tools.get(running.name, {}).get("while_running") if running else None
+        if running is None or lines is None or running.lines >= lines["repeat"]:
+            return []
+        again = StartTimer(SLOW + tool_call_id, lines["after_seconds"])
+        if self.speech.busy or self._caller_speaks:
+            return [again]
+        words = lines["lines"][running.lines % len(lines["lines"])]
+        running.lines += 1
+        said = self._say(f"while {tool_call_id} {running.lines}", words)
+        return [*said, again] if running.lines < lines["repeat"] else said
+
+    def _tool_finished(self, event: e.ToolFinished) -> list[Command]:
+        """Give the model the result, also one that comes after an interruption."""
+        fields = {"tool": event.name, "seconds": round(event.seconds, 3), "failed": event.failed}
+        level = logging.WARNING if event.failed else logging.INFO
+        record = Record("tool finished", fields, {"result": event.output}, level)
+        entry = self.conduct.tools.get(event.name, {})
+        quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
+        words = entry.get("on_timeout") if event.too_slow else None
+        said = self._say(f"timeout {event.tool_call_id}", words) if words else []
+        return [record, *quiet, *self._finish_tool(event.tool_call_id, event.output, go_on=not words), *said]
+
+    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True) -> list[Command]:
+        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once."""
+        item = self._add({"type": "function_call_output", "call_id": tool_call_id, "output": output})
+        response_id = self.tools.end(tool_call_id)
+        if response_id is None or not go_on:
+            return item
+        line = f"after {response_id}"
+        return [*item, *self.speech.say(line, {"metadata": {LINE: line}})]
+
+    def _add(self, item: Mapping[str, Any]) -> list[Command]:
+        event = self._items.add(item)
+        return [Send(event)] if self.attached else []
+
+    def _handed_off(self, event: e.HandedOff) -> list[Command]:
+        """Another agent goes on: its instructions and tools, the same voice, limits and findings."""
+        self._play(self._roles[event.agent])
+        record = Record("handed off", {"agent": event.agent, "digest": self.role.agent.digest})
+        return [record, self.confirmation.update(held=self.turns.held)] if self.attached else [record]
+
+    # ── our own tools ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
+        if len(self.tools.running) > 1:
+            return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
+        said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
+        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", event.response_id if said else "")]
+
+    def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        run = RunTool(event.tool_call_id, event.name, event.arguments)
+        return self._announced(entry.get("announce"), lambda: [run])
+
+    def _announced(self, words: str | None, then: Callable[[], list[Command]]) -> list[Command]:
+        """Let something follow an announcement, if there is one."""
+        if words is None:
+            return then()
+        return self.speech.say(ANNOUNCE, self.settings.say(words, ANNOUNCE), then, LINE_SECONDS)
+
+    def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        self._waits = True
+        waits = StartTimer(WAIT, entry["seconds"])
+        return [waits, *self._finish_tool(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
+
+    def _waited(self) -> list[Command]:
+        self._waits = False
+        return []
+
+    def _use_take_message(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        message, missing = message_from(entry, _arguments(event))
+        if missing:
+            return self._finish_tool(event.tool_call_id, missing)
+        taken = Record("message taken", {"tool": event.name}, {"message": message})
+        return [taken, *self._finish_tool(event.tool_call_id, "The message is kept.")]
+
+    def _use_keypad(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        if self._collection is not None:
+            return self._finish_tool(event.tool_call_id, "Digits are being collected already.")
+        self._collection = keypad.Collection(
+            event.tool_call_id, event.name, entry["timeout_seconds"], entry.get("count"), entry["end_key"]
+        )
+        keys, self._keys = self._keys, ""
+        return [CancelTimer(keypad.GATHERING), *self._collect(keys)]
+
+    def _collect(self, keys: str) -> list[Command]:
+        assert self._collection is not None, "keys are collected while a tool waits for them"
+        self._keys = self._collection.press(keys)
+        if self._collection.is_over:
+            return self._collected()
+        return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
+
+    def _collected(self) -> list[Command]:
+        collection, self._collection = self._collection, None
+        if collection is None:
+            return []
+        more: list[Command] = [StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS)] if self._keys else []
+        told = collection.told()
+        record = Record("digits collected", {"tool": collection.name}, {"result": told})
+        return [CancelTimer(keypad.COLLECTING), record, *self._finish_tool(collection.tool_call_id, told), *more]
+
+    # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _use_transfer(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        """Put the caller through to a declared destination, once its announcement was heard."""
+        name = str(_arguments(event).get("destination", ""))
+        destination = self.conduct.destinations.get(name)
+        why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
+        if self.transfer is not None:
+            why_not = "A transfer is under way already."
+        if destination is None or why_not:
+            return self._finish_tool(event.tool_call_id, why_not)
+        self.transfer = Transfer(destination, event.tool_call_id)
+        if destination.announce is None and event.response_id in (self._spoke, *self.speech.playing):
+            return self.speech.after(event.response_id, ANNOUNCE, self._refer, LINE_SECONDS)
+        return self._announced(destination.announce, self._refer)
+
+    def _why_closed(self, destination: Destination) -> str:
+        return ""
+
+    def _refer(self) -> list[Command]:
+        if self.transfer is None:
+            return []
+        destination = self.transfer.destination
+        return [Record("transferring", {"destination": destination.name}), Refer(destination.to)]
+
+    def close(self, wish: Close) -> list[Command]:
+        """Say the last words, or let those that are being said be heard, and then hang up."""
+        self.ending = True
+        forgotten = self.speech.forget()
+        if wish.after:
+            return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
+        settings = self.settings
+        said = settings.say(wish.words, FAREWELL) if wish.words else settings.say_freely(wish.freely, FAREWELL)
+        return [*forgotten, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
+
+    def divert(self, name: str) -> list[Command]:
+        """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
+        self.ending = True
+        self.transfer = Transfer(self.conduct.destinations[name])
+        return self._refer()
+
+    def _referred(self, event: e.Referred) -> list[Command]:
+        """The service says that it relayed the transfer, which means no more than that (trap 22)."""
+        if self.transfer is None:
+            return []
+        self.transfer.referred = True
+        return [Record("transfer relayed"), StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
+
+    def _refer_failed(self, event: e.ReferFailed) -> list[Command]:
+        return self._transfer_failed(event.reason)
+
+    def _transfer_late(self) -> list[Command]:
+        return self._transfer_failed("nobody confirmed it in time")
+
+    def _transfer_failed(self, reason: str) -> list[Command]:
+        """The caller is still here: say so, and tell the model what happened."""
+        transfer, self.transfer = self.transfer, None
+        if transfer is None:
+            return []
+        destination = transfer.destination
+        fields = {"destination": destination.name, "reason": reason}
+        record = Record("the transfer failed", fields, level=logging.WARNING)
+        if not transfer.tool_call_id:
+            return [record, Leave("", reason)]
+        output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
+        said = self._say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
+        return [record, *self._finish_tool(transfer.tool_call_id, output, go_on=not said), *said]
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _timer_fired(self, event: e.TimerFired) -> list[Command]:
+        if event.name.startswith(speech.TIMER):
+            return [*self.speech.follow(event.name.removeprefix(speech.TIMER))]
+        if event.name.startswith(SLOW):
+            return [] if self.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
+        late = _LATE.get(event.name)
+        return [*late(self)] if late and (not self.ending or event.name in _ALSO_ENDING) else []
+
+    def _response_late(self) -> list[Command]:
+        return [*self.speech.responses.waited(), *self._tell_lost()]
+
+    def _hello_late(self) -> list[Command]:
+        return self._greet() if self._awaits_hello else []
+
+    def _confirmation_late(self) -> list[Command]:
+        if self.turns.by is not AnsweredBy.ASKED:
+            return []
+        record = Record("the service does not say that it answers turns again", level=logging.ERROR)
+        return [record, *self._settle_turns(by_service=False)]
+
+    def _first_words_late(self) -> list[Command]:
+        if self._heard_anybody:
+            return []
+        seconds = self._limits.first_words_seconds
+        if self._occupied:
+            return [StartTimer(FIRST_WORDS, seconds)]
+        return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
+
+    def _silent(self) -> list[Command]:
+        limit, asked = self._limits.silence, self._silence.over()
+        assert limit is not None, "silence is watched where it has a limit"
+        if asked < len(limit.lines):
+            return [*self._say(f"silence {asked + 1}", limit.lines[asked], "silence")]
+        return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]
+
+    def _warn(self) -> list[Command]:
+        if self.transfer is not None:
+            return []
+        return self._say("warning", self._limits.duration.warning, "warning")
+
+    def _duration_over(self) -> list[Command]:
+        duration = self._limits.duration
+        if self.transfer is not None:  # it ends in a moment, one way or the other
+            return [StartTimer(DURATION, self.transfer.destination.confirm_seconds + LINE_SECONDS)]
+        return [Close("too_long", duration.farewell, reason=f"the limit is {duration.seconds:g} s")]
+
+    @property
+    def _occupied(self) -> bool:
+        """Whether something goes on that the caller may be waiting for."""
+        collecting = self._collection is not None or self.transfer is not None
+        return self.speech.busy or bool(self.tools.running) or collecting or self._waits
+
+    def watch(self) -> list[Command]:
+        """Count the silence between all that happens; before the first words another limit holds."""
+        limit = self._limits.silence
+        if limit is None:
+            return []
+        counts = self.active and self.attached and not self.ending and self._heard_anybody
+        busy = not counts or self._caller_speaks or self._awaits_hello or self._occupied
+        return [*self._silence.watch(busy=busy, at=self.at, limit=limit.after_seconds)]
+
+
+def _hang_up() -> list[Command]:
+    return [HangUp()]
+
+
+def _arguments(event: e.ToolCalled) -> Mapping[str, Any]:
+    """Return a tool call's arguments; what the model wrote wrongly counts as nothing."""
+    try:
+        read = json.loads(event.arguments)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+_USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[Any]]] = {
+    "hang_up": Conversation._use_hang_up,
+    "hand_off": Conversation._use_hand_off,
+    "transfer": Conversation._use_transfer,
+    "keypad": Conversation._use_keypad,
+    "take_message": Conversation._use_take_message,
+    "wait": Conversation._use_wait,
+}
+
+_LATE: dict[str, Callable[[Conversation], list[Any]]] = {
+    RESPONSE: Conversation._response_late,
+    CONFIRM: Conversation._confirmation_late,
+    HELLO: Conversation._hello_late,
+    FIRST_WORDS: Conversation._first_words_late,
+    silence.TIMER: Conversation._silent,
+    WARNING: Conversation._warn,
+    DURATION: Conversation._duration_over,
+    WAIT: Conversation._waited,
+    TRANSFER: Conversation._transfer_late,
+    keypad.COLLECTING: Conversation._collected,
+    keypad.GATHERING: Conversation._keys_gathered,
+}
+_ALSO_ENDING = {RESPONSE, TRANSFER}
+
+_TABLE: dict[type[e.Event], Callable[[Conversation, Any], list[Any]]] = {
+    e.CallerSpoke: Conversation._caller_spoke,
+    e.DigitPressed: Conversation._digit_pressed,
+    e.CallerTurnEnded: Conversation._caller_turn_ended,
+    e.ItemAdded: Conversation._item_added,
+    e.Transcribed: Conversation._transcribed,
+    e.TranscriptionFailed: Conversation._transcription_failed,
+    e.AgentSaying: Conversation._agent_saying,
+    e.AgentSaid: Conversation._agent_said,
+    e.WordsRefused: Conversation._words_refused,
+    e.ResponseCreated: Conversation._response_created,
+    e.ResponseDone: Conversation._response_done,
+    e.PlaybackStarted: Conversation._playback_started,
+    e.PlaybackEnded: Conversation._playback_ended,
+    e.ToolCalled: Conversation._tool_called,
+    e.ToolFinished: Conversation._tool_finished,
+    e.HandedOff: Conversation._handed_off,
+    e.Referred: Conversation._referred,
+    e.ReferFailed: Conversation._refer_failed,
+    e.SessionConfirmed: Conversation._reconfirmed,
+    e.ServiceRefused: Conversation._refused,
+    e.TimerFired: Conversation._timer_fired,
+}
+CONVERSATION = frozenset(_TABLE)
+"""The events that a conversation takes."""

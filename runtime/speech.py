@@ -1,0 +1,83 @@
+"""What the agent says because we ask for it: lines, what is being heard, and what follows when a line was heard. Pure.
+
+`response.done` is the end of generation and not of speech (protocol 3.5): a line is over when its playback ended, and
+what must follow it follows then, or when its time is up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.commands import CancelTimer, Command, StartTimer
+from runtime.responses import Responses
+
+TIMER = "heard "  # and the line: the longest that a line may take to be heard
+
+Then = Callable[[], list[Command]]
+"""What follows when a line was heard."""
+
+
+@dataclass(slots=True)
+class Speech:
+    """One call's lines and responses. A line is named; its name comes back in the service's events."""
+
+    responses: Responses = field(default_factory=Responses)
+    playing: set[str] = field(default_factory=set)
+    _lines: dict[str, str] = field(default_factory=dict)
+    _then: dict[str, Then] = field(default_factory=dict)
+    _heard_last: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the agent speaks, or is about to."""
+        return bool(self.playing) or not self.responses.idle
+
+    def say(
+        self, line: str, response: Mapping[str, Any], then: Then | None = None, within: float | None = None
+    ) -> list[Command]:
+        """Ask for a response that says a line; `then` follows when it was heard, at the latest `within` seconds."""
+        guard = self._await(line, then, within) if then else []
+        return [*guard, *self.responses.want(line, response)]
+
+    def after(self, response_id: str, line: str, then: Then, within: float) -> list[Command]:
+        """Let something follow a response that the model says by itself."""
+        if response_id == self._heard_last:
+            return then()
+        self._lines[response_id] = line
+        return self._await(line, then, within)
+
+    def _await(self, line: str, then: Then, within: float | None) -> list[Command]:
+        self._then[line] = then
+        return [] if within is None else [StartTimer(TIMER + line, within)]
+
+    def line_of(self, response_id: str) -> str:
+        """Return the line that a response says, or `""`."""
+        return self._lines.get(response_id, "")
+
+    def created(self, response_id: str, line: str | None) -> list[Command]:
+        """A response began; `line` names ours."""
+        if line is not None:
+            self._lines[response_id] = line
+        return self.responses.created(response_id, line)
+
+    def started(self, response_id: str) -> None:
+        """The caller begins to hear a response."""
+        self.playing.add(response_id)
+
+    def over(self, response_id: str) -> list[Command]:
+        """A response is heard no more: what waited for its line follows."""
+        self.playing.discard(response_id)
+        self._heard_last = response_id
+        line = self._lines.pop(response_id, None)
+        return self.follow(line) if line else []
+
+    def follow(self, line: str) -> list[Command]:
+        """A line is over, was lost, or its time is up: what waited for it follows, once."""
+        then = self._then.pop(line, None)
+        return [CancelTimer(TIMER + line), *then()] if then else []
+
+    def forget(self) -> list[Command]:
+        """Let nothing follow any more: the call ends another way."""
+        timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]
+        self._then.clear()
+        return timers

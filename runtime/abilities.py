@@ -3,10 +3,10 @@
 How a Python function or a request becomes a tool is the reader's business; our own tools are made here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from runtime.built_in import built_in, name_of
+from runtime.built_in import built_in, handoff_tools, name_of
 from runtime.definition import Abilities, ToolDefinition
 from runtime.document import Document, Path
 from runtime.errors import EntrypointError, Problem, did_you_mean
@@ -22,12 +22,15 @@ def read_abilities(
 ) -> tuple[Abilities, list[Problem]]:
     """Return what an agent can do, and what is wrong with it. Without a reader tools are described, not read."""
     reading = _Reading(document, read_tool or _unread)
-    tools, servers = _tools(reading, data.get("tools", ()))
+    tools, servers, names = _tools(reading, data.get("tools", ()))
+    handoffs = handoff_tools(data)
+    _check_handoffs(reading, handoffs, names)
     lookup = _lookup(reading, data.get("lookup"))
     rules = _rules(reading, data.get("guardrails"))
-    if "tools" in data:
-        _check_choice(reading, data.get("tool_choice"), {tool.name for tool in tools}, bool(servers))
-    return Abilities(tuple(tools), tuple(servers), lookup, tuple(rules)), reading.found
+    if "tools" in data and "handoffs" in data:
+        known = names.keys() | {tool.name for tool in handoffs}
+        _check_choice(reading, data.get("tool_choice"), known, bool(servers))
+    return Abilities((*tools, *handoffs), tuple(servers), lookup, tuple(rules)), reading.found
 
 
 class _Reading:
@@ -50,7 +53,8 @@ class _Reading:
             return []
 
 
-def _tools(reading: _Reading, entries: Any) -> tuple[list[ToolDefinition], list[Mapping[str, Any]]]:
+def _tools(reading: _Reading, entries: Any) -> tuple[list[ToolDefinition], list[Mapping[str, Any]], dict[str, int]]:
+    """Return the tools that could be read, the servers, and the line of every name, also of tools with problems."""
     tools: list[ToolDefinition] = []
     servers: list[Mapping[str, Any]] = []
     seen: dict[str, int] = {}
@@ -68,7 +72,22 @@ def _tools(reading: _Reading, entries: Any) -> tuple[list[ToolDefinition], list[
         seen.setdefault(name, reading.document.place(path).line)
         named = {**written, "name": name}
         tools += [built_in(named)] if kind == "use" else reading.read(path, named)
-    return tools, servers
+    return tools, servers, seen
+
+
+_LONGEST_NAME = 64  # of a tool, for the Realtime API
+
+
+def _check_handoffs(reading: _Reading, handoffs: Sequence[ToolDefinition], taken: Mapping[str, int]) -> None:
+    for index, tool in enumerate(handoffs):
+        path: Path = ("handoffs", index, "agent")
+        if tool.name in taken:
+            message = f"the tool '{tool.name}' that stands for it is already there in line {taken[tool.name]}"
+            reading.tell(path, message, "Give that tool another name with 'name:'.")
+        if (extra := len(tool.name) - _LONGEST_NAME) > 0:
+            longest = len(tool.written["agent"]) - extra
+            message = f"'{tool.written['agent']}' is too long for the name of a tool, '{tool.name}'"
+            reading.tell(path, message, f"Give that agent a name of at most {longest} characters.")
 
 
 def _lookup(reading: _Reading, written: Mapping[str, Any] | None) -> ToolDefinition | None:
@@ -94,7 +113,7 @@ def _rules(reading: _Reading, written: Mapping[str, Any] | None) -> list[ToolDef
     ]
 
 
-def _check_choice(reading: _Reading, choice: Any, names: set[str], more: bool) -> None:
+def _check_choice(reading: _Reading, choice: Any, names: Collection[str], more: bool) -> None:
     """Check that `tool_choice` can be followed. `more`: a server brings tools that nobody knows yet."""
     if choice == "required" and not names and not more:
         cure = "Name a tool in 'tools:', or write auto."

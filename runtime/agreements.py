@@ -1,6 +1,6 @@
 """What must agree between the fields of one agent, beyond what its schema can say. Pure.
 
-What must agree between agents is in `runtime.conflicts`.
+What must agree between agents is in `runtime.conflicts` and `runtime.teams`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,12 @@ from runtime.errors import Problem, did_you_mean, listing
 
 def disagreements(document: Document, data: Mapping[str, Any]) -> list[Problem]:
     """Return what does not fit together in one agent's complete data; only its sound fields are looked at."""
-    return [*_fallbacks(document, data), *_durations(document, data), *_silences(document, data)]
+    return [
+        *_handoffs(document, data),
+        *_fallbacks(document, data),
+        *_durations(document, data),
+        *_silences(document, data),
+    ]
 
 
 def destinations(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -23,6 +28,20 @@ def destinations(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
         if tool.get("use") == "transfer"
         for place in tool["destinations"]
     }
+
+
+def _handoffs(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, handoff in enumerate(data.get("handoffs", ())):
+        path, name = ("handoffs", index, "agent"), handoff["agent"]
+        line = document.place(path).line
+        if name == data.get("name"):
+            message, cure = f"'{name}' hands the caller over to itself", "Remove it, or name another agent."
+            yield document.problem(path, message, cure)
+        elif name in first:
+            message = f"a handoff to '{name}' already stands in line {first[name]}"
+            yield document.problem(path, message, "Remove one of them, and say all of it in one 'when'.")
+        first.setdefault(name, line)
 
 
 def _fallbacks(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Our own tools as the model sees them: hang_up, transfer, keypad, take_message, wait. Pure.
+"""Our own tools as the model sees them: hang_up, transfer, keypad, take_message, wait, hand_off_to_<agent>. Pure.
 
 What they do is the call's business (`runtime.call`); here are their names, descriptions and parameters.
 """
@@ -34,6 +34,29 @@ def built_in(written: Mapping[str, Any]) -> ToolDefinition:
     required = [name for name in parameters if name not in optional]
     schema = {"type": "object", "properties": parameters, "required": required, "additionalProperties": False}
     return ToolDefinition(name_of(written), written.get("description") or description, schema, written)
+
+
+def handoff_tools(data: Mapping[str, Any]) -> tuple[ToolDefinition, ...]:
+    """Make a tool for each handoff of an agent's complete data. They have no parameters.
+
+    `written` is `{"use": "hand_off", "agent": …}`, with `announce` where the author wrote one.
+    """
+    return tuple(_handoff(written) for written in data.get("handoffs", ()))
+
+
+def _handoff(written: Mapping[str, Any]) -> ToolDefinition:
+    about = f"Hands the caller over to another agent, {written['agent']}, who goes on with the call. Say nothing more."
+    return ToolDefinition(
+        name=handoff_name(written["agent"]),
+        description=f"{about}\nWhen to use it: {written['when']}",
+        parameters={"type": "object", "properties": {}, "required": [], "additionalProperties": False},
+        written={"use": "hand_off"} | {key: written[key] for key in ("agent", "announce") if key in written},
+    )
+
+
+def handoff_name(agent: str) -> str:
+    """Return the name of the tool that hands over to an agent; hyphens may stand in a tool's name."""
+    return f"hand_off_to_{agent}"
 
 
 Described = tuple[str, dict[str, dict[str, Any]]]

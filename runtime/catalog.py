@@ -1,14 +1,15 @@
 """Many drafts to one immutable catalog, or to problems; and the rules that hold between files."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from runtime.abilities import ToolReader
-from runtime.conflicts import conflicts
+from runtime.conflicts import Conflict, conflicts
 from runtime.definition import AgentDefinition, Rule
 from runtime.draft import Draft, Source, draft, in_every_environment
 from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing
+from runtime.teams import misfits, reached
 
 
 class Candidate(NamedTuple):
@@ -47,6 +48,19 @@ class Catalog:
         for pattern in (number, *beginnings, "*"):
             yield from self._by_called.get(pattern, ())
 
+    def team(self, agent: AgentDefinition) -> Mapping[str, AgentDefinition]:
+        """Return every agent that a call of this one can be handed over to, itself first, by name.
+
+        One that a live agent still names after its file is gone is not there: say so to the model that asks for it.
+        """
+
+        def handoffs(name: str) -> Iterator[str]:
+            found = agent if name == agent.name else self.agents[name]
+            return (handoff["agent"] for handoff in found.data["handoffs"] if handoff["agent"] in self.agents)
+
+        names = reached(agent.name, handoffs)
+        return {name: agent if name == agent.name else self.agents[name] for name in names}
+
 
 def build(sources: Iterable[Source], read_tool: ToolReader | None, revision: str = "") -> Catalog:
     """Return the catalog of the sources. Raises `CatalogError` with every problem of every file."""
@@ -69,10 +83,19 @@ def assemble(definitions: Iterable[AgentDefinition], revision: str = "") -> Cata
     return Catalog(agents, revision, {pattern: tuple(found) for pattern, found in by_called.items()})
 
 
-def problems(drafts: Sequence[Draft]) -> list[Problem]:
-    """Return all problems of all drafts, and those between them, sorted by file and line."""
-    between = (conflict.problem_at(conflict.other.file) for conflict in conflicts(made.standing for made in drafts))
-    return sorted({*told(drafts), *between})
+def problems(drafts: Sequence[Draft], *, whole: bool = True) -> list[Problem]:
+    """Return all problems of all drafts, and those between them, sorted by file and line.
+
+    `whole` is false where the drafts are some of a catalog's files: nobody knows then which agents there are.
+    """
+    found = between(drafts, whole=whole)
+    return sorted({*told(drafts), *(conflict.problem_at(conflict.files[-1]) for conflict in found)})
+
+
+def between(drafts: Iterable[Draft], *, whole: bool = True, unserved: Collection[str] = ()) -> list[Conflict]:
+    """Return what cannot stand beside each other, and what does not hold in a team. See `runtime.teams.misfits`."""
+    standings = [made.standing for made in drafts]
+    return [*conflicts(standings), *misfits(standings, whole=whole, unserved=unserved)]
 
 
 def told(drafts: Sequence[Draft]) -> set[Problem]:
@@ -95,13 +118,16 @@ def _with(problem: Problem, words: str) -> Problem:
     return replace(problem, message=f"{problem.message} ({words})")
 
 
-def check(sources: Iterable[Source], read_tool: ToolReader | None) -> list[Problem]:
-    """Return every problem in every environment, each once; one that the base does not have says where it stands."""
+def check(sources: Iterable[Source], read_tool: ToolReader | None, *, whole: bool = True) -> list[Problem]:
+    """Return every problem in every environment, each once; one that the base does not have says where it stands.
+
+    `whole` is false for some files of a catalog, as in `problems`.
+    """
     drafts = [in_every_environment(source, read_tool) for source in sources]
-    base = problems([made[""] for made in drafts])
+    base = problems([made[""] for made in drafts], whole=whole)
     elsewhere: dict[Problem, list[str]] = {}
     for environment in sorted(set().union(*drafts) - {""}):
-        for problem in problems([made.get(environment, made[""]) for made in drafts]):
+        for problem in problems([made.get(environment, made[""]) for made in drafts], whole=whole):
             elsewhere.setdefault(problem, []).append(environment)
     news = elsewhere.keys() - set(base)
     return sorted([*base, *(_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news)])

@@ -93,7 +93,9 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     _find_modules(paths)
-    problems = files.without_agents(paths, sources) + catalogs.check(sources, _tool_reader(arguments))
+    whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
+    found = catalogs.check(sources, _tool_reader(arguments), whole=whole)
+    problems = files.without_agents(paths, sources) + found
     print(reports.REPORTERS[arguments.format](problems, len(sources)), end="")
     return _PROBLEMS if errors(problems) else 0
 

@@ -1,59 +1,107 @@
-"""What cannot stand beside each other in one catalog: equal names, and rules that tie. Pure."""
+"""What cannot stand beside each other in one catalog: equal names, and rules that tie. Pure.
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+What must hold between agents that hand over to each other is in `runtime.teams`, in the same words.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runtime.definition import Rule
 from runtime.errors import Problem
 
-_THERE = "\0"  # stands in a message for the other file's place, and in no author's text
+
+class Handoff(NamedTuple):
+    """One agent that a file hands over to, and where that is written: in the file, or in one that it inherits."""
+
+    agent: str
+    field: str
+    file: str
+    line: int
+    column: int
+
+    def problem(self, message: str, cure: str, **more: Any) -> Problem:
+        """Return a problem at this place."""
+        return Problem(self.file, self.line, self.column, self.field, message, cure, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """To whom an agent hands over, and what matters to those that hand over to it.
+
+    `has_exit`: it can end the call or put the caller through; also when its file does not let us know. `settled` is
+    what the service lets nobody change within a call, by field.
+    """
+
+    handoffs: tuple[Handoff, ...] = ()
+    has_exit: bool = True
+    settled: Mapping[str, Any] = field(default_factory=dict)
+
+
+ALONE = Handing()
 
 
 class Standing(NamedTuple):
-    """What of one agent file can conflict with another: its name and where that stands, and its rules."""
+    """What of one agent file can conflict with others: its name and where that stands, its rules, its handoffs."""
 
     file: str
     name: str | None
     name_at: tuple[int, int]
     rules: Sequence[Rule]
+    handing: Handing
 
 
 class Site(NamedTuple):
-    """One side of a conflict."""
+    """One side of a conflict: whose it is, and the conflict as a problem at its door, which names the others."""
 
     file: str
-    line: int
-    column: int
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two files that cannot both be served. `one` is the earlier by path; `problem_at` lays it at either door."""
+    """One file or several, by path, that cannot all be served as they are; or with a warning only.
 
-    one: Site
-    other: Site
-    field: str
-    message: str
-    cure: str
+    `is_bearable`: an agent that is live already goes on with it, and callers meet no other agent than before.
+    """
+
+    sites: tuple[Site, ...]
+    is_bearable: bool = False
 
     @property
-    def files(self) -> tuple[str, str]:
-        """The two files, in order."""
-        return self.one.file, self.other.file
+    def files(self) -> tuple[str, ...]:
+        """The files, in order."""
+        return tuple(site.file for site in self.sites)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the files cannot all be served."""
+        return self.sites[0].problem.severity == "error"
 
     def problem_at(self, file: str) -> Problem:
-        """Return the conflict as a problem of one of its files, which names the other."""
-        here, there = (self.one, self.other) if file == self.one.file else (self.other, self.one)
-        message = self.message.replace(_THERE, f"{there.file}:{there.line}")
-        return Problem(here.file, here.line, here.column, self.field, message, self.cure)
+        """Return the conflict as a problem of one of its files, which names the others."""
+        return next(site.problem for site in self.sites if site.file == file)
 
 
 def conflicts(standings: Iterable[Standing]) -> list[Conflict]:
-    """Return every conflict between agents."""
+    """Return every conflict about names and rules."""
     known = sorted(standings, key=lambda standing: standing.file)
     return [*_same_names(known), *_ties(known)]
+
+
+Place = tuple[str, int, int]
+
+_THERE = "\0"  # stands in a message for the other file's place, and in no author's text
+
+
+def _between(one: Place, other: Place, field: str, message: str, cure: str) -> Conflict:
+    """Return a conflict of two places, each by file, line and column; `_THERE` in a message is the other."""
+    told = (
+        Site(here[0], Problem(*here, field, message.replace(_THERE, f"{there[0]}:{there[1]}"), cure))
+        for here, there in ((one, other), (other, one))
+    )
+    return Conflict(tuple(told))
 
 
 def _same_names(standings: Sequence[Standing]) -> Iterator[Conflict]:
@@ -63,9 +111,9 @@ def _same_names(standings: Sequence[Standing]) -> Iterator[Conflict]:
             continue
         other = first.setdefault(standing.name, standing)
         if other is not standing:
-            one, two = (Site(each.file, *each.name_at) for each in (other, standing))
+            one, two = ((each.file, *each.name_at) for each in (other, standing))
             message = f"'{standing.name}' is also the name of {_THERE}"
-            yield Conflict(one, two, "name", message, "Give each agent a name of its own.")
+            yield _between(one, two, "name", message, "Give each agent a name of its own.")
 
 
 class _Claim(NamedTuple):
@@ -73,8 +121,8 @@ class _Claim(NamedTuple):
     file: str
 
     @property
-    def site(self) -> Site:
-        return Site(self.file, self.rule.line, self.rule.column)
+    def place(self) -> Place:
+        return self.file, self.rule.line, self.rule.column
 
 
 def _ties(standings: Sequence[Standing]) -> Iterator[Conflict]:
@@ -85,10 +133,10 @@ def _ties(standings: Sequence[Standing]) -> Iterator[Conflict]:
             groups.setdefault((rule.called, rule.conditions), []).append(_Claim(rule, standing.file))
     for group in groups.values():
         for pair in _overlapping(group):
-            one, other = sorted(pair, key=lambda claim: claim.site)
+            one, other = sorted(pair, key=lambda claim: claim.place)
             cure = "Remove one of the two, or give one of them one more condition."
             message = f"{other.rule} is answered by {_THERE} too, equally well"
-            yield Conflict(one.site, other.site, "answers", message, cure)
+            yield _between(one.place, other.place, "answers", message, cure)
 
 
 def _overlapping(group: list[_Claim]) -> Iterator[tuple[_Claim, _Claim]]:

@@ -16,12 +16,13 @@ from runtime import layers
 from runtime import schema as schemas
 from runtime.abilities import ToolReader, read_abilities
 from runtime.agreements import disagreements
-from runtime.conflicts import Standing
+from runtime.conflicts import ALONE, Handing, Standing
 from runtime.definition import AgentDefinition, Rule, construct, names, rules_of
 from runtime.document import Document, Path
 from runtime.errors import Problem, errors
 from runtime.incoming import SAMPLE_CALL
 from runtime.lines import lines_in
+from runtime.teams import handing_of
 from runtime.template import template
 
 
@@ -53,11 +54,12 @@ class Draft:
     name_at: tuple[int, int] = (1, 1)
     environments: frozenset[str] | None = frozenset()
     rules: tuple[Rule, ...] = ()
+    handing: Handing = ALONE
 
     @property
     def standing(self) -> Standing:
         """What of this agent can conflict with others, whether or not the rest of it is well."""
-        return Standing(self.file, self.name, self.name_at, self.rules)
+        return Standing(self.file, self.name, self.name_at, self.rules, self.handing)
 
 
 def draft(source: Source, read_tool: ToolReader | None, environment: str = "") -> Draft:
@@ -126,11 +128,11 @@ def _drafted(source: Source, written: _Written, read_tool: ToolReader | None, en
         return Draft(source.file, None, tuple(sorted(written.problems)), *_name_of(written.document), None)
     environment = environment if environment in written.environments else ""
     document = layers.layered(written.document, written.defaults, environment)
-    definition, found, rules = _judged(source, document, read_tool, environment)
+    definition, found, rules, handing = _judged(source, document, read_tool, environment)
     found = [*written.problems, *_without(found, written.problems)]
     definition = None if errors(found) else definition
     name, place = _name_of(document)
-    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules)
+    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules, handing)
 
 
 def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:
@@ -141,8 +143,8 @@ def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:
 
 def _judged(
     source: Source, document: Document, read_tool: ToolReader | None, environment: str
-) -> tuple[AgentDefinition | None, list[Problem], tuple[Rule, ...]]:
-    """Check the whole of an agent, construct it if it has no errors, and read the rules that it claims."""
+) -> tuple[AgentDefinition | None, list[Problem], tuple[Rule, ...], Handing]:
+    """Check the whole of an agent, construct it if it has no errors, and read how it stands to other agents."""
     schema = schemas.load("agent")
     found = schema.check(document)
     data = _sound(schema, document.data, found)
@@ -152,8 +154,9 @@ def _judged(
     abilities, broken = read_abilities(document, data, read_tool)
     found += [*broken, *disagreements(document, data)]
     rules = rules_of(data.get("answers", ()), lambda path: document.place(path)[:2])
+    handing = handing_of(document, data)
     if errors(found):
-        return None, found, rules
+        return None, found, rules, handing
     definition = construct(
         data,
         file=source.file,
@@ -162,7 +165,7 @@ def _judged(
         answers=rules,
         abilities=abilities,
     )
-    return definition, found, rules
+    return definition, found, rules, handing
 
 
 def _sound(schema: schemas.Schema, data: Any, found: list[Problem]) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """Which version of each agent to serve when some of the new ones have problems. Pure.
 
-A file with problems keeps its last good version; a conflict between two files is laid at the door of the one that
-changed last; a file that is gone takes its agent with it.
+A file with problems keeps its last good version; a conflict between files is laid at the door of the one that
+changed last; a file that is gone takes its agent with it, and those that hand over to it stay as they are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from runtime.catalog import told
-from runtime.conflicts import conflicts
+from runtime.catalog import between, told
+from runtime.conflicts import Conflict
 from runtime.draft import Draft
 from runtime.errors import Problem
 
@@ -31,14 +31,35 @@ def reconcile(live: Mapping[str, Draft], drafts: Iterable[Draft], touched: Mappi
         for file, made in newest.items()
         if made.definition or file in live
     }
-    while between := conflicts(made.standing for made in serving.values()):
-        conflict = between[0]
-        guilty = max(conflict.files, key=lambda file: (serving[file] is newest[file], touched.get(file, 0), file))
-        found.add(conflict.problem_at(guilty))
-        previous = live.get(guilty)
-        if previous is None or serving[guilty] is previous:
-            del serving[guilty]
-        else:
-            serving[guilty] = previous
+    borne: set[Conflict] = set()
+    while open_ones := [each for each in _between(serving, newest) if each.is_error and each not in borne]:
+        for conflict in _at_once(open_ones):
+            guilty = max(conflict.files, key=lambda file: (serving[file] is newest[file], touched.get(file, 0), file))
+            found.add(conflict.problem_at(guilty))
+            previous = live.get(guilty)
+            if previous is not None and serving[guilty] is not previous:
+                serving[guilty] = previous
+            elif previous is not None and conflict.is_bearable:
+                borne.add(conflict)
+            else:
+                del serving[guilty]
+    found |= {each.problem_at(each.files[-1]) for each in _between(serving, newest) if not each.is_error}
     older = sorted(str(made.name) for file, made in serving.items() if made is not newest[file])
     return Reconciled(serving, tuple(sorted(found)), tuple(older))
+
+
+def _between(serving: Mapping[str, Draft], newest: Mapping[str, Draft]) -> list[Conflict]:
+    served = {made.name for made in serving.values()}
+    unserved = {made.name for made in newest.values() if made.name and made.name not in served}
+    return between(serving.values(), unserved=unserved)
+
+
+def _at_once(conflicts: Sequence[Conflict]) -> Sequence[Conflict]:
+    """Return the conflicts to settle before looking again: the first; of one file each, all, if there is nothing else.
+
+    A handoff that ten thousand agents inherit leads nowhere for all of them at the same moment.
+    """
+    if len(conflicts[0].sites) > 1:
+        return conflicts[:1]
+    alone = {conflict.files[0]: conflict for conflict in conflicts if len(conflict.sites) == 1}
+    return list(alone.values())

@@ -225,8 +225,8 @@ def _instructions(
 
 def _template_problems(document: Document, data: Mapping[str, Any], text: str | None) -> list[Problem]:
     """Try every template of the document with a sample call. `text` is what an instructions file holds."""
-    variables = data.get("variables", {})
-    samples = names({**data, "variables": variables if isinstance(variables, dict) else {}}, SAMPLE_CALL)
+    looked_up = {"defaults": _mapping(_mapping(data.get("lookup")).get("defaults"))}
+    samples = names({**data, "variables": _mapping(data.get("variables")), "lookup": looked_up}, SAMPLE_CALL)
     found = []
     for path, written in _templates(data):
         if path in document.places:

@@ -14,8 +14,8 @@ Node = Mapping[str, Any]
 _INTRODUCTION = """\
 # The fields of an agent file
 
-Written by `switchboard schema` out of the schema that editors read. `a.b` is the field `b` inside `a`, and `a[]`
-stands for each entry of the list `a`.
+Written by `switchboard schema` out of the schema that editors read. `a.b` is the field `b` inside `a`, `a[]`
+stands for each entry of the list `a`, and `a.NAME` for each name that you choose inside `a`.
 """
 
 
@@ -36,12 +36,16 @@ def reference(schema: Schema) -> str:
 
 @dataclass(frozen=True)
 class Field:
-    """A field with its path; `when` names the values of other fields that it belongs to."""
+    """A field with its path; `when` names what its mapping must hold for it: a field, or one with a value.
+
+    `others` are what it means where the mapping holds something else.
+    """
 
     path: str
     node: Node
     required: bool
     when: tuple[str, ...] = ()
+    others: tuple["Field", ...] = ()
 
     @property
     def meaning(self) -> str:
@@ -52,29 +56,57 @@ def fields(schema: Schema) -> list[Field]:
     """Return every field at every depth, each before those inside it; one of several variants once."""
     found: dict[str, Field] = {}
     for field in _walk(schema.raw):
-        known = found.get(field.path, field)
-        found[field.path] = replace(known, when=tuple(dict.fromkeys(known.when + field.when)))
+        found[field.path] = _joined(found[field.path], field) if field.path in found else field
     return list(found.values())
+
+
+def _joined(known: Field, other: Field) -> Field:
+    """Return a field with one more variant: with the same meaning as one that it has, or with another."""
+    if known.meaning == other.meaning:
+        return replace(known, when=tuple(dict.fromkeys(known.when + other.when)))
+    for place, variant in enumerate(known.others):
+        if variant.meaning == other.meaning:
+            others = (*known.others[:place], _joined(variant, other), *known.others[place + 1 :])
+            return replace(known, others=others)
+    return replace(known, others=(*known.others, other))
 
 
 def _walk(node: Node, path: str = "", when: tuple[str, ...] = ()) -> Iterator[Field]:
     for name, child in node.get("properties", {}).items():
         if isinstance(child, dict) and "description" in child:  # others limit or forbid a field that is told elsewhere
             inner = f"{path}.{name}" if path else name
-            yield Field(inner, child, name in (*node.get("required", ()), *node.get("x-required", ())), when)
+            chooses = f"`{name}`" in when  # what makes the variant what it is needs no word about it
+            required = not chooses and name in (*node.get("required", ()), *node.get("x-required", ()))
+            yield Field(inner, child, required, () if chooses else when)
             yield from _walk(child, inner)
     if "items" in node:
         yield from _walk(node["items"], f"{path}[]", when)
+    values = node.get("additionalProperties")
+    if isinstance(values, dict) and path.rpartition(".")[2] not in values.get("properties", ()):  # else all over again
+        yield from _walk(values, f"{path}.NAME", when)
     for part in node.get("allOf", ()):
         yield from _walk(part, path, when)
     for branch in ("then", "else"):
         if branch in node:
-            chosen = node["if"].get("properties", {}) if branch == "then" else {}
-            values = tuple(f"`{name}: {value['const']}`" for name, value in chosen.items() if "const" in value)
-            yield from _walk(node[branch], path, values or when)
+            yield from _walk(node[branch], path, (_chosen(node["if"]) if branch == "then" else ()) or when)
+
+
+def _chosen(condition: Node) -> tuple[str, ...]:
+    """Return what a mapping must hold for a condition: values of fields, or fields."""
+    values = condition.get("properties", {}).items()
+    chosen = tuple(f"`{name}: {value['const']}`" for name, value in values if "const" in value)
+    return chosen or tuple(f"`{name}`" for name in condition.get("required", ()))
 
 
 def _section(field: Field) -> str:
+    heading = "#" * (2 + field.path.count(".")) + f" `{field.path}`"
+    told = [heading, "", field.meaning, "", *_facts(field), ""]
+    for other in field.others:
+        told += [f"With {listing(other.when)}: {other.meaning}", "", *_facts(replace(other, when=())), ""]
+    return "\n".join(told)
+
+
+def _facts(field: Field) -> list[str]:
     facts = [f"with {listing(field.when)}"] if field.when else []
     facts += ["required"] if field.required else []
     facts += _limits(field.node)
@@ -83,8 +115,7 @@ def _section(field: Field) -> str:
     examples = field.node.get("examples", ())
     told = examples[:1] if _choices(field.node) else examples  # all the choices are told already
     facts += [f"for example: {', '.join(map(_code, told))}"] if told else []
-    heading = "#" * (2 + field.path.count(".")) + f" `{field.path}`"
-    return "\n".join([heading, "", field.meaning, "", *(f"- {fact}" for fact in facts), ""])
+    return [f"- {fact}" for fact in facts]
 
 
 def _choices(node: Node) -> list[Any]:
@@ -137,7 +168,7 @@ def _default(field: Field) -> str:
     if "default" not in field.node:
         return ""
     value = field.node["default"]
-    if value == {} and any("default" in inner.node for inner in _walk(field.node)):
+    if value == {} and any("default" in inner.node for inner in _walk(field.node) if inner.path[0] != "."):
         return "that of each field inside"
     return "none" if value in ({}, [], "") else _code(value)
 

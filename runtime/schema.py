@@ -3,12 +3,13 @@
 Knows nothing about agents: names, limits, defaults and words all come out of the schema file. Beside the standard
 keywords it reads our own: `x-means` (what a pattern stands for), `x-problem` and `x-cure` (the sentence for a
 field that may not be here), `x-required` (what a complete document must have and a layer of it need not; editors
-see layers and pass over it), `x-shorthand` (words that stand for objects) and `x-shutdown` (values with an end).
+see layers and pass over it), `x-instead` (fields that would do as well as a missing one), `x-shorthand` (words that
+stand for objects) and `x-shutdown` (values with an end).
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, reduce
 from importlib import resources
 from operator import getitem
@@ -189,13 +190,15 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
     cure = schema.get("x-cure", "")
     match error.validator:
         case "additionalProperties" if limit is False:
-            known = [key for key, child in schema.get("properties", {}).items() if child is True or "not" not in child]
+            children = schema.get("properties", {}).items()
+            known = [key for key, child in children if child is True or child.get("not") != {}]  # which is never met
             for name in sorted(set(value) - set(schema.get("properties", {}))):
                 advice = did_you_mean(name, known) or f"Known here: {listing(sorted(known), 'and')}."
                 yield document.problem((*path, name), "is not a field here", advice, key=True)
         case "required" | "x-required":
             missing = error.message.removesuffix(" is a required property").strip("'")
-            if _is_misspelt(missing, value, schema.get("properties") or root["properties"]):
+            wanted = (missing, *schema.get("x-instead", ()))
+            if _is_misspelt(wanted, value, schema.get("properties") or root["properties"]):
                 return
             inner = _property(schema, missing) or _property(root, missing)
             advice = inner.get("x-cure") or cure or _example(missing, inner)
@@ -225,6 +228,8 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
             yield document.problem(path, "is empty", cure or "Write something, or remove the field.")
         case "maxLength":
             yield document.problem(path, f"has {len(value)} characters", f"Write at most {limit}.")
+        case "maxItems" | "maxProperties":
+            yield document.problem(path, f"has {len(value)} entries", cure or f"Write at most {limit}.")
         case "x-shutdown":
             end = limit[value]
             message = f"'{value}' shuts down on {end['date']}"
@@ -240,10 +245,10 @@ def _property(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_misspelt(missing: str, written: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Tell whether a missing field is there under a name that we already suggest to correct."""
-    wanted = f"Did you mean '{missing}'?"
-    return any(did_you_mean(name, known) == wanted for name in written if name not in known)
+def _is_misspelt(missing: Sequence[str], written: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Tell whether one of these missing fields is there under a name that we already suggest to correct."""
+    wanted = {f"Did you mean '{name}'?" for name in missing}
+    return any(did_you_mean(name, known) in wanted for name in written if name not in known)
 
 
 def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema: Mapping[str, Any]) -> Problem:

@@ -6,9 +6,7 @@ from runtime.session import settings_for
 from tests.house import MINIMAL, catalog
 
 OTHER = "name: other\ninstructions: Hi.\ntools: [{use: hang_up}]\n"
-HANDOFF = (
-    'handoffs: [{agent: front-desk-2, when: The caller wants a person., announce: "{{ agent.name }} hands over."}]\n'
-)
+HANDOFF = 'handoffs: [{agent: front-desk-2, when: The caller wants it., announce: "{{ agent.name }} hands over."}]\n'
 
 
 def agent(more: str) -> AgentDefinition:
@@ -23,7 +21,7 @@ def test_each_handoff_is_a_tool_without_parameters_that_keeps_the_agents_hyphens
     assert tool.invoke is None
     assert tool.written == {"use": "hand_off", "agent": "front-desk-2", "announce": "{{ agent.name }} hands over."}
     assert tool.parameters == {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
-    assert tool.description.endswith("When to use it: The caller wants a person.")
+    assert tool.description.endswith("When to use it: The caller wants it.")
 
 
 def test_handoffs_stand_behind_the_tools_and_the_service_is_told_of_them() -> None:

@@ -103,6 +103,52 @@ def test_fields_and_voices_are_proposed(editor: LanguageServer) -> None:
     assert sorted(editor.complete(file, 4, 8)) == voices
 
 
+TOOL = "name: x\ninstructions: Hi.\ntools:\n  - "
+
+
+@pytest.mark.parametrize(
+    ("text", "proposed"),
+    [
+        (TOOL, {"entrypoint", "use", "http", "mcp"}),
+        (TOOL + "use: ", {"hang_up", "transfer", "keypad", "take_message", "wait"}),
+        (TOOL + "use: hang_up\n    ", {"description", "farewell"}),
+        (TOOL + "use: transfer\n    destinations:\n      - ", {"name", "to", "when", "hours", "announce"}),
+        (TOOL + "entrypoint: a:b\n    ", {"while_running", "timeout_seconds", "max_parallel"}),
+        (TOOL + "http:\n      ", {"method", "url", "headers", "body", "pick"}),
+        ("on_failure:\n  attach_failed:\n    ", {"transfer"}),
+        ("hours:\n  office:\n    weekly:\n      ", {"mon", "sun"}),
+        ("limits:\n  silence:\n    ", {"after_seconds", "lines", "farewell"}),
+    ],
+)
+def test_the_fields_of_how_calls_behave_are_proposed_where_they_stand(
+    editor: LanguageServer, text: str, proposed: set[str]
+) -> None:
+    *lines, last = text.split("\n")
+    file = f"agents/proposals-{len(text)}-{len(proposed)}.yaml"
+    editor.diagnose({file: text + "\n"})
+    said = editor.complete(file, len(lines) + 1, len(last) + 1)
+    assert proposed <= set(said)
+    assert "mcp" not in said or "mcp" in proposed, "what an entry cannot be any more is not proposed"
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "told"),
+    [(3, 6, "One of our own tools"), (4, 6, "Seconds in which the caller"), (6, 10, "The destination's name"),
+     (10, 6, "Seconds after which the model"), (12, 4, "The project's quota"), (12, 12, "The SIP code")],
+)  # fmt: skip
+def test_resting_on_a_field_deep_inside_tells_its_meaning(
+    editor: LanguageServer, line: int, column: int, told: str
+) -> None:
+    file = "agents/deep.yaml"
+    text = (
+        "name: deep\ntools:\n  - use: transfer\n    confirm_seconds: 5\n    destinations:\n      - name: a\n"
+        "        to: tel:+1555\n        when: x\n  - entrypoint: a:b\n    timeout_seconds: 4\n"
+        "on_failure:\n  quota: {reject: 503}\n"
+    )
+    editor.diagnose({file: text})
+    assert told in editor.hover(file, line, column)
+
+
 def test_a_file_without_the_first_line_that_names_the_schema_is_explained_too(editor: LanguageServer) -> None:
     text = "name: plain\ninstructions: Hi.\nvoice: Marin\n"
     assert editor.diagnose({"agents/deeper/plain.yaml": text})["agents/deeper/plain.yaml"]

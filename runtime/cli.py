@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, document, fields, files, git, init, reports
+from runtime import changes, document, fields, files, git, graph, init, reports
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -365,6 +365,14 @@ def _header(written: str) -> tuple[str, str]:
     return name, value
 
 
+# ── graph ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _graph(arguments: argparse.Namespace) -> int:
+    print(graph.GRAPHS[arguments.format](graph.graph(_catalog(arguments, None))), end="")
+    return 0
+
+
 # ── demo ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -543,6 +551,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     _agents(who)
     _environment(who)
+
+    drawn = _verb(verbs, "graph", _graph, "Draw which agents hand calls over to whom, and put callers through where.")
+    drawn.add_argument(
+        "agents", nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)"
+    )
+    drawn.add_argument(
+        "--format", choices=sorted(graph.GRAPHS), default="text", help="mermaid for a page that draws it"
+    )
+    _environment(drawn)
 
     demo = _verb(
         verbs,

@@ -14,6 +14,8 @@ from runtime.document import Document, Path, Place
 ENVIRONMENTS = "environments"
 _OTHER = {"instructions": "instructions_file", "instructions_file": "instructions"}  # an agent has one of the two
 _VARIANT = "type"  # the key by which the API's objects choose their other keys
+_SOURCES = {"entrypoint", "http"}  # a lookup has one of the two
+_CAUSES: Path = ("on_failure",)  # each cause below it has one thing to do
 
 
 def environments(document: Document | None) -> frozenset[str]:
@@ -57,8 +59,9 @@ def _inside(known: Mapping[Path, Place], environment: str) -> dict[Path, Place]:
 def merge(weaker: Document, stronger: Document) -> Document:
     """Return the stronger document over the weaker one. Neither is changed; values may be shared.
 
-    A mapping that names another `type` is another variant and replaces the weaker one with all its keys. A stronger
-    `instructions` takes a weaker `instructions_file` away, and the other way round.
+    A mapping that names another `type`, or `entrypoint` instead of `http`, is another variant and replaces the weaker
+    one with all its keys, and so does what is to be done for a cause of `on_failure`. A stronger `instructions` takes
+    a weaker `instructions_file` away, and the other way round.
     """
     if not isinstance(weaker.data, dict) or not isinstance(stronger.data, dict):
         return stronger
@@ -78,15 +81,19 @@ def _merged(weaker: Mapping[str, Any], stronger: Mapping[str, Any], path: Path, 
     merged = {**weaker, **stronger}
     for key in weaker.keys() & stronger.keys():
         here, one, other = (*path, key), weaker[key], stronger[key]
-        if isinstance(one, dict) and isinstance(other, dict) and not _is_other_variant(one, other):
+        whole = path == _CAUSES or _is_other_variant(one, other)
+        if isinstance(one, dict) and isinstance(other, dict) and not whole:
             merged[key] = _merged(one, other, here, lost)
         else:
             lost.add(here)
     return merged
 
 
-def _is_other_variant(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> bool:
-    return _VARIANT in weaker and _VARIANT in stronger and weaker[_VARIANT] != stronger[_VARIANT]
+def _is_other_variant(weaker: Any, stronger: Any) -> bool:
+    one, other = _mapping(weaker), _mapping(stronger)
+    if sources := _SOURCES & other.keys():
+        return bool(_SOURCES & one.keys() - sources)
+    return _VARIANT in one and _VARIANT in other and one[_VARIANT] != other[_VARIANT]
 
 
 def _survivors(places: Mapping[Path, Place], lost: set[Path], away: str) -> dict[Path, Place]:

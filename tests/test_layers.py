@@ -54,11 +54,19 @@ def test_the_strongest_layer_wins_down_to_the_defaults() -> None:
         ("m: {type: x, a: 1}", "m: {type: y, b: 2}", {"m": {"type": "y", "b": 2}}),
         ("m: {type: x, a: 1}", "m: {type: x, b: 2}", {"m": {"type": "x", "a": 1, "b": 2}}),
         ("m: {type: x, a: 1}", "m: {b: 2}", {"m": {"type": "x", "a": 1, "b": 2}}),
+        ("on_failure: {quota: {reject: 1}, x: {say: a}}", "on_failure: {quota: {transfer: b}}",
+         {"on_failure": {"quota": {"transfer": "b"}, "x": {"say": "a"}}}),
+        ("lookup: {entrypoint: a, defaults: {g: 1}}", "lookup: {http: {url: b}, defaults: {h: 2}}",
+         {"lookup": {"http": {"url": "b"}, "defaults": {"h": 2}}}),
+        ("lookup: {entrypoint: a, defaults: {g: 1}}", "lookup: {entrypoint: b, defaults: {h: 2}}",
+         {"lookup": {"entrypoint": "b", "defaults": {"g": 1, "h": 2}}}),
+        ("limits: {silence: {lines: [a], farewell: b}}", "limits: {silence: {lines: [c]}}",
+         {"limits": {"silence": {"lines": ["c"], "farewell": "b"}}}),
         ("instructions: a", "instructions_file: b", {"instructions_file": "b"}),
         ("instructions_file: a", "instructions: b", {"instructions": "b"}),
         ("{}", "instructions: a\ninstructions_file: b", {"instructions": "a", "instructions_file": "b"}),
     ],
-)
+)  # fmt: skip
 def test_mappings_merge_and_everything_else_replaces(weaker: str, stronger: str, merged: dict[str, Any]) -> None:
     found = merge(read(weaker, "_defaults.yaml"), read(stronger))
     assert found.data == merged

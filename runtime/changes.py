@@ -5,14 +5,16 @@ Compares complete definitions: comments, the order of keys and defaults written 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
+from runtime.agreements import destinations
 from runtime.built_in import name_of
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition, Rule
+from runtime.lines import LINES
 
 
 class Risk(Enum):
@@ -89,19 +91,13 @@ def fields(old: AgentDefinition, new: AgentDefinition) -> list[Change]:
             continue
         if field == "tools":
             found += _tools(new.name, one or [], other or [])
+        elif field == "handoffs":
+            found += _handoffs(new.name, one or [], other or [])
         elif field in ("greeting", "instructions"):
             found.append(_text(new.name, field, one, other))
-        elif isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += (
-                Change(
-                    RISKS[field], new.name, f"{field}.{key}", _sentence(f"{field}.{key}", one.get(key), other.get(key))
-                )
-                for key in sorted(one.keys() | other.keys())
-                if one.get(key) != other.get(key)
-            )
         else:
-            found.append(Change(RISKS[field], new.name, field, _sentence(field, one, other)))
-    return found
+            found += (_change(new.name, leaf) for leaf in _leaves(one, other, (field,)))
+    return [*found, *_destinations(new.name, destinations(before), destinations(after))]
 
 
 def changed_fields(old: AgentDefinition, new: AgentDefinition) -> list[str]:
@@ -116,15 +112,106 @@ def _data(agent: AgentDefinition) -> dict[str, Any]:
     return {**data, "instructions": agent.instructions.text}
 
 
+class _Leaf(NamedTuple):
+    """One difference inside a field: where, and both values; `_MISSING` where one is not written."""
+
+    path: tuple[str, ...]
+    old: Any
+    new: Any
+
+    @property
+    def field(self) -> str:
+        return ".".join(self.path)
+
+
+_MISSING: Any = object()
+_TOLD_APART = ("on_failure",)  # a cause has one thing to do, and its kind may change
+_KEYS = ("name", "agent")  # by which entries of a list are the same one
+
+
+def _leaves(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[_Leaf]:
+    """Yield the differences of two values, as deep inside as both are mappings, or lists of entries with names."""
+    one, other = _keyed(old), _keyed(new)
+    if one is None or other is None or path[:-1] == _TOLD_APART:
+        if old != new:
+            yield _Leaf(path, old, new)
+        return
+    for key in sorted(one.keys() | other.keys()):
+        yield from _leaves(one.get(key, _MISSING), other.get(key, _MISSING), (*path, key))
+
+
+def _keyed(value: Any) -> Mapping[str, Any] | None:
+    """Return a mapping, or a list of mappings by what names each of them; None for anything else."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+        for key in _KEYS:
+            if all(key in entry for entry in value):
+                return {str(entry[key]): entry for entry in value}
+    return None
+
+
+def _change(agent: str, leaf: _Leaf, about: str = "") -> Change:
+    """Return a difference as a change; lines and what the model reads as word diffs. `about` begins its sentence."""
+    risk = _risk(leaf.path)
+    if _is_text(leaf):
+        before, after = (_joined(value) for value in (leaf.old, leaf.new))
+        return Change(
+            risk, agent, leaf.field, f"{about or leaf.field} {_verb(before, after)}", word_diff(before, after)
+        )
+    return Change(risk, agent, leaf.field, _sentence(about or leaf.field, leaf.old, leaf.new))
+
+
+def _risk(path: tuple[str, ...]) -> Risk:
+    if path[-1] in LINES and path[0] in ("tools", "handoffs", "limits"):
+        return Risk.WORDS
+    if path[0] == "limits":
+        return _LIMITS.get(path[-1], Risk.WORDS)
+    return RISKS[path[0]]
+
+
+_LIMITS = {
+    "concurrent_calls": Risk.REACH,
+    "calls_per_caller_per_hour": Risk.REACH,
+    "tool_calls": Risk.ABILITIES,
+}
+
+
+def _is_text(leaf: _Leaf) -> bool:
+    of_words = leaf.path[-1] in LINES or leaf.path[-1] in ("when", "description")
+    return (
+        of_words
+        and len(leaf.path) > 1
+        and all(isinstance(value, str | list) or value is _MISSING for value in (leaf.old, leaf.new))
+    )
+
+
+def _joined(value: Any) -> str:
+    return "" if value is _MISSING else "\n".join(value) if isinstance(value, list) else str(value)
+
+
+def _verb(before: str, after: str) -> str:
+    return "is new" if not before else "is gone" if not after else "says other words"
+
+
 def _sentence(field: str, old: Any, new: Any) -> str:
-    if old is None:
-        return f"{field} is now {_shown(new)}; it was off"
-    if new is None:
-        return f"{field} is off now; it was {_shown(old)}"
+    if _is_words(old) and _is_words(new):
+        gone, news = ([word for word in one if word not in other] for one, other in ((old, new), (new, old)))
+        told = [f"has {', '.join(news)} now"] if news else []
+        told += [f"has {', '.join(gone)} no more"] if gone else []
+        return f"{field} {' and '.join(told) or 'is in another order'}"
+    if new is None or new is _MISSING:
+        return f"{field} is {'off now' if new is None else 'not set any more'}; it was {_shown(old)}"
     return f"{field} is now {_shown(new)}; it was {_shown(old)}"
 
 
+def _is_words(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
 def _shown(value: Any) -> str:
+    if value is None or value is _MISSING:
+        return "off" if value is None else "not set"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_shown(inner)}" for key, inner in value.items()) or "empty"
     if isinstance(value, list):
@@ -136,8 +223,7 @@ def _text(agent: str, field: str, old: Any, new: Any) -> Change:
     before, after = (value.get("text", "") if isinstance(value, Mapping) else value or "" for value in (old, new))
     if before.split() == after.split():
         return Change(RISKS[field], agent, field, f"{field}: when it may be interrupted, or who speaks first, changed")
-    verb = "is new" if not before else "is gone" if not after else "says other words"
-    return Change(RISKS[field], agent, field, f"{field} {verb}", word_diff(before, after))
+    return Change(RISKS[field], agent, field, f"{field} {_verb(before, after)}", word_diff(before, after))
 
 
 def word_diff(old: str, new: str) -> Words:
@@ -154,21 +240,60 @@ def word_diff(old: str, new: str) -> Words:
 
 
 def _tools(agent: str, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> Iterator[Change]:
+    """Yield what changed about tools; to whom callers are put through is told by `_destinations`."""
     before, after = ({_tool_name(tool): tool for tool in tools} for tools in (old, new))
     for name in sorted(before.keys() | after.keys()):
+        field = f"tools.{name}"
         if name not in after:
-            sentence = f"cannot use {name} any more"
+            yield Change(Risk.ABILITIES, agent, field, f"cannot use {name} any more")
         elif name not in before:
-            sentence = f"can use {name} now ({_kind(after[name])})"
+            kind = "" if "mcp" in after[name] else f" ({_kind(after[name])})"
+            yield Change(Risk.ABILITIES, agent, field, f"can use {name} now{kind}")
         elif before[name] != after[name]:
-            keys = sorted(
-                k for k in before[name].keys() | after[name].keys() if before[name].get(k) != after[name].get(k)
-            )
-            told = "; ".join(_sentence(key, before[name].get(key), after[name].get(key)) for key in keys)
-            sentence = f"the tool {name} changed: {told}"
+            yield from _tool(agent, name, before[name], after[name])
+
+
+def _tool(agent: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """Yield what changed about one tool: each text by itself, everything else in one sentence."""
+    found = [leaf for leaf in _leaves(old, new, ("tools", name)) if leaf.path[2:3] != ("destinations",)]
+    texts = [leaf for leaf in found if _is_text(leaf)]
+    yield from (_change(agent, leaf, f"the tool {name}: {'.'.join(leaf.path[2:])}") for leaf in texts)
+    told = [_sentence(".".join(leaf.path[2:]), leaf.old, leaf.new) for leaf in found if leaf not in texts]
+    if told:
+        yield Change(Risk.ABILITIES, agent, f"tools.{name}", f"the tool {name} changed: {'; '.join(told)}")
+
+
+def _destinations(
+    agent: str, before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Change]:
+    """Yield to whom callers are put through now, when, and with which words."""
+    for name in sorted(before.keys() | after.keys()):
+        field, one, other = f"tools.transfer.{name}", before.get(name), after.get(name)
+        if one is None and other is not None:
+            yield Change(Risk.REACH, agent, field, f"can put callers through to {name} now ({other['to']})")
+        elif other is None and one is not None:
+            yield Change(Risk.REACH, agent, field, f"cannot put callers through to {name} any more ({one['to']})")
+        for leaf in _leaves(one, other, ("tools", "transfer", name)) if one and other else ():
+            if leaf.path[-1] == "to":
+                sentence = f"puts callers for {name} through to {leaf.new} now; it was {leaf.old}"
+                yield Change(Risk.REACH, agent, field, sentence)
+            else:
+                change = _change(agent, leaf, f"the destination {name}: {leaf.path[-1]}")
+                yield replace(change, risk=change.risk if _is_text(leaf) else Risk.REACH)
+
+
+def _handoffs(agent: str, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]]) -> Iterator[Change]:
+    before, after = ({handoff["agent"]: handoff for handoff in handoffs} for handoffs in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        field = f"handoffs.{name}"
+        if name not in after:
+            yield Change(Risk.ABILITIES, agent, field, f"hands no caller over to {name} any more")
+        elif name not in before:
+            when = word_diff("", after[name]["when"])
+            yield Change(Risk.ABILITIES, agent, field, f"hands callers over to {name} now", when)
         else:
-            continue
-        yield Change(Risk.ABILITIES, agent, f"tools.{name}", sentence)
+            leaves = _leaves(before[name], after[name], ("handoffs", name))
+            yield from (_change(agent, leaf, f"the handoff to {name}: {leaf.path[-1]}") for leaf in leaves)
 
 
 def _tool_name(tool: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from runtime.document import Path
 from runtime.template import template
 
 _AREAS = ("tools", "handoffs", "limits", "on_failure", "guardrails")
-_LINES = frozenset(
+LINES = frozenset(
     {"announce", "farewell", "if_it_fails", "instead", "lines", "on_timeout", "say", "warning"}
 )  # the fields that hold a line, or a list of them
 
@@ -24,7 +24,7 @@ def lines_in(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 def _found(value: Any, path: Path, is_line: bool) -> Iterator[tuple[Path, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _found(inner, (*path, key), key in _LINES)
+            yield from _found(inner, (*path, key), key in LINES)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _found(inner, (*path, index), is_line)
@@ -35,7 +35,7 @@ def _found(value: Any, path: Path, is_line: bool) -> Iterator[tuple[Path, str]]:
 def rendered(value: Any, names: Mapping[str, Any], is_line: bool = False) -> Any:
     """Return part of an agent's data with its lines rendered for a call. Raises `TemplateError`."""
     if isinstance(value, Mapping):
-        return {key: rendered(inner, names, key in _LINES) for key, inner in value.items()}
+        return {key: rendered(inner, names, key in LINES) for key, inner in value.items()}
     if isinstance(value, list):
         return [rendered(inner, names, is_line) for inner in value]
     return template(value).render(names) if is_line and isinstance(value, str) else value

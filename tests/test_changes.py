@@ -99,6 +99,105 @@ def test_a_tool_that_changed_or_went_is_told() -> None:
     assert sentences(with_tool, MINIMAL) == ["desk: cannot use find any more"]
 
 
+TRANSFER = """\
+tools:
+  - use: transfer
+    destinations:
+      - {name: kitchen, to: "tel:+1555", when: An order., announce: One moment please., if_it_fails: Nobody is there.}
+      - {name: night, to: "tel:+1666", when: At night.}
+  - use: hang_up
+    farewell: Goodbye.
+  - entrypoint: "a:find"
+    while_running: {lines: [One moment., Still looking.]}
+handoffs:
+  - {agent: other, when: An invoice., announce: One moment.}
+limits:
+  silence: {lines: [Are you there?]}
+  concurrent_calls: 20
+on_failure:
+  quota: {transfer: kitchen}
+  over_capacity: {say: We are busy.}
+guardrails: {never_say: [guarantee, free], instead: I cannot.}
+lookup: {entrypoint: "a:guest", defaults: {guest: guest}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "risk", "sentence"),
+    [
+        ("tel:+1555", "tel:+1777", Risk.REACH, "puts callers for kitchen through to tel:+1777 now; it was tel:+1555"),
+        ("name: night", "name: moon", Risk.REACH, "can put callers through to moon now (tel:+1666)"),
+        ("name: night", "name: moon", Risk.REACH, "cannot put callers through to night any more (tel:+1666)"),
+        ("At night.}", "At night., hours: office}", Risk.REACH,
+         "the destination night: hours is now office; it was not set"),
+        ("An order.", "A new order.", Risk.ABILITIES, "the destination kitchen: when says other words"),
+        ("One moment please", "Please hold", Risk.WORDS, "the destination kitchen: announce says other words"),
+        (", if_it_fails: Nobody is there.", "", Risk.WORDS, "the destination kitchen: if_it_fails is gone"),
+        ("    farewell: Goodbye.\n", "", Risk.WORDS, "the tool hang_up: farewell is gone"),
+        ("use: transfer\n", "use: transfer\n    confirm_seconds: 5\n", Risk.ABILITIES,
+         "the tool transfer changed: confirm_seconds is now 5; it was 20"),
+        ("Still looking", "Still here", Risk.WORDS, "the tool find: while_running.lines says other words"),
+        ("{lines: [One moment., Still looking.]}", "{lines: [One moment., Still looking.], after_seconds: 4}",
+         Risk.ABILITIES, "the tool find changed: while_running.after_seconds is now 4; it was 2"),
+        ("  - use: hang_up\n    farewell: Goodbye.\n", "", Risk.ABILITIES, "cannot use hang_up any more"),
+        ("An invoice.", "Any invoice.", Risk.ABILITIES, "the handoff to other: when says other words"),
+        ("announce: One moment.}", "announce: Hold on.}", Risk.WORDS,
+         "the handoff to other: announce says other words"),
+        ("Are you there?", "Hello?", Risk.WORDS, "limits.silence.lines says other words"),
+        ("{lines: [Are you there?]}", "null", Risk.WORDS,
+         "limits.silence is off now; it was lines: Are you there?, after_seconds: 12"),
+        ("concurrent_calls: 20", "concurrent_calls: 5", Risk.REACH, "limits.concurrent_calls is now 5; it was 20"),
+        ("concurrent_calls: 20", "tool_calls: 5", Risk.REACH, "limits.concurrent_calls is not set any more; it was 20"),
+        ("concurrent_calls: 20", "tool_calls: 5", Risk.ABILITIES, "limits.tool_calls is now 5; it was 100"),
+        ("quota: {transfer: kitchen}", "quota: {reject: 503}", Risk.REACH,
+         "on_failure.quota is now reject: 503; it was transfer: kitchen"),
+        ("  over_capacity: {say: We are busy.}\n", "", Risk.REACH,
+         "on_failure.over_capacity is not set any more; it was say: We are busy."),
+        ("[guarantee, free]", "[free, promise]", Risk.WORDS,
+         "guardrails.never_say has promise now and has guarantee no more"),
+        ("I cannot.", "I must not.", Risk.WORDS, "guardrails.instead says other words"),
+        ("{guest: guest}", "{guest: friend}", Risk.WORDS, "lookup.defaults.guest is now friend; it was guest"),
+        ("a:guest", "a:friend", Risk.WORDS, "lookup.entrypoint is now a:friend; it was a:guest"),
+    ],
+)  # fmt: skip
+def test_how_calls_behave_is_told_in_sentences_by_risk(one: str, two: str, risk: Risk, sentence: str) -> None:
+    assert TRANSFER.count(one) == 1
+    hours = 'hours: {office: {timezone: Europe/Berlin, weekly: {mon: ["09:00-17:00"]}}}\n'
+    told = between(MINIMAL + hours + TRANSFER, MINIMAL + hours + TRANSFER.replace(one, two), OTHER)
+    assert (risk, sentence) in [(change.risk, change.sentence) for change in told]
+    assert len(told) <= 2, "nothing else changed"
+
+
+def test_a_new_handoff_and_new_tools_are_told() -> None:
+    more = "handoffs: [{agent: other, when: An invoice.}]\n"
+    (handoff,) = between(MINIMAL, MINIMAL + more, OTHER)
+    assert handoff.sentence == "hands callers over to other now"
+    assert handoff.words == (("added", "An invoice."),)
+    assert sentences(MINIMAL + more, MINIMAL, OTHER) == ["desk: hands no caller over to other any more"]
+    web = """tools:
+  - {http: {url: "https://shop.example.com/{{ n }}"}, name: order, description: Asks., arguments: {n: {type: string}}}
+  - mcp: {url: "https://tools.example.com/mcp"}
+  - use: hang_up
+"""
+    assert sentences(MINIMAL, MINIMAL + web) == [
+        "desk: can use hang_up now (one of ours)",
+        "desk: can use order now (GET https://shop.example.com/{{ n }})",
+        "desk: can use the tools of https://tools.example.com/mcp now",
+    ]
+    assert sentences(MINIMAL + web, MINIMAL + web.replace("shop.", "mail.").replace("Asks.", "Asks for it.")) == [
+        "desk: the tool order changed: http.url is now https://mail.example.com/{{ n }}; "
+        "it was https://shop.example.com/{{ n }}",
+        "desk: the tool order: description says other words",
+    ]
+
+
+def test_what_a_reader_sees_is_never_pythons() -> None:
+    empty = MINIMAL + "guardrails: null\n"
+    for old, new in ((empty, MINIMAL + TRANSFER), (MINIMAL + TRANSFER, empty)):
+        told = " ".join(change.sentence for change in between(old, new, OTHER))
+        assert not any(sign in told for sign in ("{'", "['", "None", "True", "False", "object")), told
+
+
 def test_the_names_of_changed_fields_are_those_of_the_file() -> None:
     old, new = catalog(MINIMAL), catalog(MINIMAL.replace("+15550100001", "+1777") + "voice: cedar\ngreeting: Hi.\n")
     assert changed_fields(old.agents["desk"], new.agents["desk"]) == ["answers", "greeting", "voice"]

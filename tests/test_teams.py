@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from runtime.catalog import check, problems
+from runtime.catalog import assemble, check, problems
 from runtime.conflicts import Handing, Handoff, Standing
 from runtime.draft import draft
 from runtime.errors import errors
@@ -217,6 +217,12 @@ def test_a_team_holds_the_agent_that_was_asked_for_though_the_catalog_has_a_newe
     team = newer.team(older.agents["a"])
     assert team["a"] is older.agents["a"]
     assert team["b"] is newer.agents["b"]
+
+
+def test_an_agent_that_is_named_and_no_longer_there_is_in_no_team() -> None:
+    found = catalog(written("a", "b", "c"), written("b"), written("c"))
+    left = assemble(agent for agent in found.agents.values() if agent.name != "b")
+    assert list(left.team(left.agents["a"])) == ["a", "c"]
 
 
 def test_whoever_is_reached_is_named_once_and_the_nearest_first() -> None:

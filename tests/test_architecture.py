@@ -11,7 +11,7 @@ RUNTIME = ROOT / "runtime"
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript"},
-    {"document", "entrypoint", "template", "incoming"},
+    {"document", "entrypoint", "template", "incoming", "hours"},
     {"schema", "definition", "layers", "lines"},
     {"built_in", "agreements"},
     {"conflicts", "abilities"},
@@ -60,6 +60,7 @@ OWNERS = {
     "uvicorn": {"server", "simulator"},
     "httpx2": {"simulator", "realtime"},
     "watchfiles": {"reload"},
+    "zoneinfo": {"hours"},
 }
 
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "time", "subprocess", "os", "threading", "sqlite3", "urllib.request"}

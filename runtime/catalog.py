@@ -27,17 +27,6 @@ class Catalog:
     revision: str = ""
     _by_called: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict, repr=False)
 
-    def team(self, agent: AgentDefinition) -> Mapping[str, AgentDefinition]:
-        """Return every agent that can be reached from one by handoffs, itself first."""
-        team, waiting = {agent.name: agent}, [agent]
-        while waiting:
-            for handoff in waiting.pop().data["handoffs"]:
-                name = handoff["agent"]
-                if name not in team and name in self.agents:
-                    team[name] = self.agents[name]
-                    waiting.append(team[name])
-        return team
-
     def candidates(self, number: str) -> Iterator[Candidate]:
         """Yield the rules whose called number fits, the most specific first.
 

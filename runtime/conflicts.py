@@ -161,6 +161,8 @@ def _overlapping(group: list[_Claim]) -> Iterator[tuple[_Claim, _Claim]]:
 def _could_meet(one: Rule, other: Rule) -> bool:
     if one.caller and other.caller and not any(_patterns_meet(a, b) for a in one.caller for b in other.caller):
         return False
+    if not one.opening.meets(other.opening):
+        return False
     headers = dict(other.headers)
     return all(_patterns_meet(value, headers[name]) for name, value in one.headers if name in headers)
 

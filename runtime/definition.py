@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.context import CallContext
+from runtime.hours import ALWAYS, Hours, Opening, hours_in, opening
 from runtime.incoming import IncomingCall
 from runtime.phone import matches
 from runtime.template import Template, template
@@ -17,13 +18,14 @@ class Rule:
     called: str
     caller: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    opening: Opening = ALWAYS
     line: int = 1
     column: int = 1
 
     @property
     def conditions(self) -> int:
         """How many conditions the rule has beside the called number."""
-        return bool(self.caller) + len(self.headers)
+        return bool(self.caller) + len(self.headers) + self.opening.conditions
 
     def unmet(self, call: IncomingCall) -> str | None:
         """Return the condition that does not hold for a call whose called number fits, or None."""
@@ -35,13 +37,14 @@ class Rule:
                 return f"there is no header {name}"
             if not matches(pattern, value):
                 return f"the header {name} is not {pattern}"
-        return None
+        return self.opening.unmet(call.started_at)
 
     def __str__(self) -> str:
         parts = [f"called {self.called}"]
         if self.caller:
             parts.append(f"caller {' or '.join(self.caller)}")
         parts += [f"header {name}: {value}" for name, value in self.headers]
+        parts += [str(self.opening)] if self.opening.conditions else []
         return ", ".join(parts)
 
 
@@ -106,6 +109,7 @@ class AgentDefinition:
     instructions: Template
     greeting: Greeting | None
     abilities: Abilities
+    hours: Mapping[str, Hours] = field(default_factory=dict)
 
     @property
     def tools(self) -> tuple[ToolDefinition, ...]:
@@ -152,25 +156,33 @@ def construct(
         if greeting is None
         else Greeting(template(greeting["text"]), greeting["interruptible"], greeting["wait_for_caller"]),
         abilities=abilities,
+        hours=hours_in(data),
     )
 
 
 def rules_of(
-    answers: Iterable[str | Mapping[str, Any]], place: Callable[[tuple[str | int, ...]], tuple[int, int]]
+    answers: Iterable[str | Mapping[str, Any]],
+    hours: Mapping[str, Hours],
+    place: Callable[[tuple[str | int, ...]], tuple[int, int]],
 ) -> tuple[Rule, ...]:
-    """Return the rules of checked `answers`, each with its place."""
-    return tuple(rule for index, written in enumerate(answers) for rule in _rules(written, *place(("answers", index))))
+    """Return the rules of checked `answers`, each with its place, without those that name unknown hours."""
+    return tuple(
+        rule for index, written in enumerate(answers) for rule in _rules(written, hours, *place(("answers", index)))
+    )
 
 
-def _rules(written: str | Mapping[str, Any], line: int, column: int) -> list[Rule]:
+def _rules(written: str | Mapping[str, Any], hours: Mapping[str, Hours], line: int, column: int) -> list[Rule]:
     """Return one rule for each called number that a written rule names."""
     if isinstance(written, str):
         return [Rule(written, line=line, column=column)]
+    if not {written[key] for key in ("hours", "outside") if key in written} <= hours.keys():
+        return []  # with a condition less it would clash with rules that it never meets
     callers = tuple(dict.fromkeys(_as_list(written.get("caller", ()))))
     headers = tuple(sorted((name.lower(), value) for name, value in written.get("headers", {}).items()))
     every_caller = () if "*" in callers else callers
     called = dict.fromkeys(_as_list(written.get("called", "*")))
-    return [Rule(number, every_caller, headers, line, column) for number in called]
+    counts = opening(written, hours)
+    return [Rule(number, every_caller, headers, counts, line, column) for number in called]
 
 
 def _as_list(value: Any) -> list[str]:

@@ -20,6 +20,7 @@ from runtime.conflicts import ALONE, Handing, Standing
 from runtime.definition import AgentDefinition, Rule, construct, names, rules_of
 from runtime.document import Document, Path
 from runtime.errors import Problem, errors
+from runtime.hours import hours_in
 from runtime.incoming import SAMPLE_CALL
 from runtime.lines import lines_in
 from runtime.teams import handing_of
@@ -153,8 +154,8 @@ def _judged(
     found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
     abilities, broken = read_abilities(document, data, read_tool)
     found += [*broken, *disagreements(document, data)]
-    rules = rules_of(data.get("answers", ()), lambda path: document.place(path)[:2])
     handing = handing_of(document, data)
+    rules = rules_of(data.get("answers", ()), hours_in(data), lambda path: document.place(path)[:2])
     if errors(found):
         return None, found, rules, handing
     definition = construct(

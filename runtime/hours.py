@@ -177,6 +177,9 @@ class Opening:
         return ", ".join(parts)
 
 
+ALWAYS = Opening()
+
+
 def _telling_days(every: Collection[Hours]) -> frozenset[date]:
     """Return days that together show all that these hours can be."""
     special = frozenset[date]().union(*(hours.special_days for hours in every))

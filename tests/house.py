@@ -40,9 +40,11 @@ def agent(more: str = "", read_tool: ToolReader | None = None) -> AgentDefinitio
 
 
 def incoming(
-    called: str = "+15550100001", caller: str = "+15557654321", headers: dict[str, str] | None = None
+    called: str = "+15550100001",
+    caller: str = "+15557654321",
+    headers: dict[str, str] | None = None,
+    at: datetime = datetime(2026, 11, 27, 17, 0, tzinfo=UTC),
 ) -> IncomingCall:
-    at = datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
     return IncomingCall("rtc_1", called, caller, Headers((headers or {}).items()), at)
 
 

@@ -35,7 +35,7 @@ def draft(name: str, more: str = INSTRUCTIONS) -> Draft:
 def answering(name: str, *rules: Any) -> Draft:
     """Return the draft of an agent that was checked, without its file."""
     data = {"name": name, "answers": list(rules), "greeting": None, "variables": {}}
-    claimed = rules_of(rules, lambda path: (3, 5))
+    claimed = rules_of(rules, {}, lambda path: (3, 5))
     made = construct(data, file=f"{name}.yaml", digest="", instructions="", answers=claimed, abilities=Abilities())
     return Draft(f"{name}.yaml", made, (), name, rules=claimed)
 
@@ -286,6 +286,45 @@ def test_an_environment_changes_who_is_reached_and_is_no_part_of_the_complete_da
         made = made_in(environment, one)
         assert [rule.called for rule in made.answers] == [number]
         assert "environments" not in made.data
+
+
+FAMILY_HOURS = (
+    INSTRUCTIONS
+    + """hours:
+  office: {timezone: Europe/Berlin, weekly: {mon: ["09:00-17:00"]}}
+  lunch: {timezone: Europe/Berlin, weekly: {mon: ["12:00-13:00"]}}
+"""
+)
+
+
+def test_hours_are_inherited_by_name_and_an_agent_changes_a_day_of_them() -> None:
+    made = made_in("", member("desk", FAMILY_HOURS, 'hours: {office: {weekly: {tue: ["10:00-11:00"]}}}\n'))
+    assert sorted(made.hours) == ["lunch", "office"]
+    assert made.hours["office"].weekly[:3] == (((540, 1020),), ((600, 660),), ())
+
+
+def on_one_number(when: str, other: str, more: str = "") -> list[str]:
+    """Return the ties of two agents that answer one number, each when its hours say so."""
+    rule = 'answers: [{{called: "+1555", {}}}]\n'.format
+    one, two = member("a", FAMILY_HOURS, rule(when)), member("b", FAMILY_HOURS, rule(other) + more)
+    return ties(*(catalog.draft(each, None) for each in (one, two)))
+
+
+def test_rules_that_no_moment_lets_meet_are_no_tie() -> None:
+    assert on_one_number("hours: office", "outside: office") == []
+    assert on_one_number("hours: lunch", "outside: office") == []
+    other_office = 'hours: {office: {weekly: {mon: ["17:00-22:00"]}}}\n'
+    assert on_one_number("hours: office", "hours: office", other_office) == []
+    told = "b.yaml: called +1555, hours lunch is answered by a.yaml:2 too, equally well"
+    assert on_one_number("hours: office", "hours: lunch") == [told]
+    assert len(on_one_number("outside: office", "outside: office", other_office)) == 1
+
+
+def test_hours_that_are_wrong_make_no_tie_beside_their_problem() -> None:
+    wrong = "hours: {office: {timezone: Europe/Berln}}\n"
+    assert on_one_number("hours: office", "hours: office", wrong) == ["b.yaml: there is no time zone 'Europe/Berln'"]
+    assert on_one_number("hours: office", "hours: ofice") == ["b.yaml: there are no hours 'ofice'"]
+    assert len(on_one_number("hours: office", "hours: office", "hours: {bar: 3}\n")) == 1
 
 
 def test_inherited_instructions_files_are_relative_to_the_defaults() -> None:

@@ -88,6 +88,21 @@ def test_the_environments_of_a_document_are_named() -> None:
     assert environments(read("a: 1\n")) == environments(read("environments: [a]\n")) == environments(None) == set()
 
 
+def test_hours_merge_by_name_and_by_what_they_have() -> None:
+    defaults = "hours: {office: {timezone: UTC, weekly: {mon: [a], tue: [b]}, holidays: [c]}, bar: {timezone: UTC}}\n"
+    agent = "hours: {office: {weekly: {tue: []}, exceptions: {d: [e]}}, lunch: {timezone: UTC}}\n"
+    assert family(agent, defaults).data["hours"] == {
+        "office": {
+            "timezone": "UTC",
+            "weekly": {"mon": ["a"], "tue": []},
+            "holidays": ["c"],
+            "exceptions": {"d": ["e"]},
+        },
+        "bar": {"timezone": "UTC"},
+        "lunch": {"timezone": "UTC"},
+    }
+
+
 # ── where it was written ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from runtime.routing import Match, NoMatch, explain, route
@@ -70,3 +72,50 @@ def test_every_other_candidate_hears_why_it_lost() -> None:
         "short": "+15550100001 is more specific than +1555*",
         "everything": "+15550100001 is more specific than *",
     }
+
+
+# ── hours ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+OFFICE = "hours: {office: {timezone: Europe/Berlin, weekly: {mon: ['09:00-17:00'], fri: ['09:00-17:00']}}}\n"
+ROUND_THE_CLOCK = catalog(
+    answering("day", '[{called: "+1555", hours: office}]') + OFFICE,
+    answering("night", '[{called: "+1555", outside: office}]') + OFFICE,
+    answering("vip", '[{called: "+1555", hours: office, caller: "+1666"}]') + OFFICE,
+    answering("rest", '["+1555*"]'),
+)
+FRIDAY, SATURDAY = datetime(2026, 11, 27, 9, 0, tzinfo=UTC), datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("at", "caller", "agent"),
+    [(FRIDAY, "", "day"), (FRIDAY, "+1666", "vip"), (SATURDAY, "", "night"), (SATURDAY, "+1666", "night")],
+)
+def test_the_moment_at_which_a_call_comes_decides(at: datetime, caller: str, agent: str) -> None:
+    found = route(ROUND_THE_CLOCK, incoming(called="+1555", caller=caller, at=at))
+    assert isinstance(found, Match)
+    assert found.agent.name == agent
+
+
+def test_a_rule_with_hours_tells_them_and_why_it_lost() -> None:
+    found, losses = explain(ROUND_THE_CLOCK, incoming(called="+1555", at=SATURDAY))
+    assert isinstance(found, Match)
+    assert str(found.rule) == "called +1555, outside office"
+    assert {loss.candidate.agent.name: loss.reason for loss in losses} == {
+        "vip": "the caller is not +1666",
+        "day": "it is outside of the hours office: closed until Monday 09:00",
+        "rest": "+1555 is more specific than +1555*",
+    }
+    _, losses = explain(ROUND_THE_CLOCK, incoming(called="+1555", at=FRIDAY))
+    reasons = [loss.reason for loss in losses if loss.candidate.agent.name == "night"]
+    assert reasons == ["it is within the hours office: open until 17:00"]
+
+
+def test_nobody_answers_outside_of_hours_when_only_they_are_written() -> None:
+    only = catalog(answering("day", '[{called: "+1555", hours: office}]') + OFFICE)
+    assert route(only, incoming(called="+1555", at=SATURDAY)) == NoMatch("+1555")
+
+
+def test_a_definition_knows_its_hours_by_name() -> None:
+    hours = ROUND_THE_CLOCK.agents["day"].hours
+    assert list(hours) == ["office"]
+    assert hours["office"].is_open(FRIDAY)

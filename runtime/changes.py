@@ -6,6 +6,7 @@ Compares complete definitions: comments, the order of keys and defaults written 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from difflib import SequenceMatcher
 from enum import Enum
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from runtime.agreements import destinations
 from runtime.built_in import name_of
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition, Rule
+from runtime.hours import WEEKDAYS, Hours, Range, weekday, write_range
 from runtime.lines import LINES
 
 
@@ -93,6 +95,8 @@ def fields(old: AgentDefinition, new: AgentDefinition) -> list[Change]:
             found += _tools(new.name, one or [], other or [])
         elif field == "handoffs":
             found += _handoffs(new.name, one or [], other or [])
+        elif field == "hours":
+            found += _hours(old, new)
         elif field in ("greeting", "instructions"):
             found.append(_text(new.name, field, one, other))
         else:
@@ -307,6 +311,39 @@ def _kind(tool: Mapping[str, Any]) -> str:
     if "mcp" in tool:
         return str(tool["mcp"].get("url") or " ".join(tool["mcp"].get("command", ())))
     return str(tool.get("entrypoint", "one of ours"))
+
+
+def _hours(old: AgentDefinition, new: AgentDefinition) -> Iterator[Change]:
+    """Yield in a sentence each what is open at other times than before, and which hours came and went."""
+    for name in sorted(old.hours.keys() | new.hours.keys()):
+        before, after = old.hours.get(name), new.hours.get(name)
+        if before is None or after is None:
+            told = [f"the hours {name} are {'new' if before is None else 'gone'}"]
+        else:
+            told = [f"the hours {name}: {what}" for what in _times(before, after)]
+        yield from (Change(Risk.REACH, new.name, f"hours.{name}", sentence) for sentence in told)
+
+
+def _times(old: Hours, new: Hours) -> Iterator[str]:
+    if old.timezone != new.timezone:
+        yield f"the time zone is now {new.timezone}; it was {old.timezone}"
+    for day, one, other in zip(WEEKDAYS.values(), old.weekly, new.weekly, strict=True):
+        if one != other:
+            yield f"{day} is now {_open(other)}; it was {_open(one)}"
+    for special in sorted(old.special_days | new.special_days):
+        now, was = _special(new, special), _special(old, special)
+        if now != was:
+            yield f"{special} is now {now}; it was {was}"
+
+
+def _special(hours: Hours, day: date) -> str:
+    if day in hours.special_days:
+        return _open(hours.ranges(day))
+    return f"as every {weekday(day)}"
+
+
+def _open(ranges: Iterable[Range]) -> str:
+    return " and ".join(map(write_range, ranges)) or "closed"
 
 
 def _coming_and_going(old: Catalog, new: Catalog) -> Iterator[Change]:

@@ -201,3 +201,43 @@ def test_what_a_reader_sees_is_never_pythons() -> None:
 def test_the_names_of_changed_fields_are_those_of_the_file() -> None:
     old, new = catalog(MINIMAL), catalog(MINIMAL.replace("+15550100001", "+1777") + "voice: cedar\ngreeting: Hi.\n")
     assert changed_fields(old.agents["desk"], new.agents["desk"]) == ["answers", "greeting", "voice"]
+
+
+OFFICE = """hours:
+  office:
+    timezone: Europe/Berlin
+    weekly: {mon: ["09:00-17:00"], sat: ["22:00-02:00"]}
+    holidays: ["2026-12-25"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", []),
+        ('["09:00-17:00"]', '["14:00-24:00", "09:00-12:00"]',
+         ["Monday is now 09:00-12:00 and 14:00-24:00; it was 09:00-17:00"]),
+        ('mon: ["09:00-17:00"], ', "", ["Monday is now closed; it was 09:00-17:00"]),
+        ("sat", "sun", ["Saturday is now closed; it was 22:00-02:00", "Sunday is now 22:00-02:00; it was closed"]),
+        ("Europe/Berlin", "Europe/Paris", ["the time zone is now Europe/Paris; it was Europe/Berlin"]),
+        ("2026-12-25", "2026-12-26", ["2026-12-25 is now as every Friday; it was closed",
+                                      "2026-12-26 is now closed; it was as every Saturday"]),
+        ('    holidays: ["2026-12-25"]\n', '    exceptions: {"2026-12-25": []}\n', []),
+        ('["2026-12-25"]\n', '["2026-12-25"]\n    exceptions: {"2026-12-25": ["09:00-10:00"]}\n',
+         ["2026-12-25 is now 09:00-10:00; it was closed"]),
+    ],
+)  # fmt: skip
+def test_hours_that_changed_are_told_day_by_day(old: str, new: str, told: list[str]) -> None:
+    changed = between(MINIMAL + OFFICE, MINIMAL + OFFICE.replace(old, new))
+    assert [change.sentence for change in changed] == [f"the hours office: {what}" for what in told]
+    assert {(change.risk, change.field) for change in changed} <= {(Risk.REACH, "hours.office")}
+
+
+def test_hours_come_and_go() -> None:
+    assert sentences(MINIMAL, MINIMAL + OFFICE) == ["desk: the hours office are new"]
+    assert sentences(MINIMAL + OFFICE, MINIMAL) == ["desk: the hours office are gone"]
+
+
+def test_a_rule_with_hours_is_told_with_them() -> None:
+    rule = MINIMAL.replace('["+15550100001"]', '["+15550100001", {called: "+1999", outside: office}]') + OFFICE
+    assert sentences(MINIMAL + OFFICE, rule) == ["desk: takes calls with called +1999, outside office now"]

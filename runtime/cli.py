@@ -339,7 +339,8 @@ def _who_answers(arguments: argparse.Namespace) -> int:
     headers = [_header(written) for written in arguments.header]
     headers += [("Diversion", f"<sip:{called}@command>")]
     headers += [("From", f"<sip:{caller}@command>")] if caller else []
-    call = replace(SAMPLE_CALL, called=called, caller=caller, headers=Headers(headers))
+    at = datetime.now() if arguments.at is None else _moment(arguments.at)
+    call = replace(SAMPLE_CALL, called=called, caller=caller, headers=Headers(headers), started_at=at.astimezone())
     catalog = _catalog(arguments, None)
     found, losses = explain(catalog, call)
     print(reports.answer(found, losses, call.called))
@@ -356,6 +357,19 @@ def _number(option: str, written: str) -> str:
     if number.startswith("+0"):
         raise SettingsError(option, f"is written without its country code: '{written}'", cure)
     return number
+
+
+def _moment(written: str) -> datetime:
+    """Return a date and time; one without a zone is the host's. A date alone is refused: hours differ by the time."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        moment = None
+    far = moment is None or not 1970 < moment.year < 9000  # what clocks showed before then is not known everywhere
+    if moment is None or far or not re.search(r"[T ]\d", written):
+        cure = "Write the date and the time, such as 2026-12-24T18:30, and +01:00 or Z behind it for another time zone."
+        raise SettingsError("--at", f"is no date and time: '{written}'", cure)
+    return moment
 
 
 def _header(written: str) -> tuple[str, str]:
@@ -548,6 +562,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="a SIP header of the call; may be repeated",
+    )
+    who.add_argument(
+        "--at",
+        metavar="TIME",
+        help="when the call comes, such as 2026-12-24T18:30; without a zone in this machine's (default: now)",
     )
     _agents(who)
     _environment(who)

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from runtime.current import Current
 from runtime.definition import AgentDefinition, Rule
 from runtime.errors import SettingsError
 from runtime.host import Host
-from runtime.incoming import SAMPLE_CALL, incoming_call
+from runtime.incoming import incoming_call
 from runtime.receipt import Row
 from runtime.routing import Match, route
 from runtime.runner import Runner
@@ -132,7 +132,8 @@ def _ringing(catalog: Catalog, name: str | None) -> _Ringing:
         if ringing := _reaching(catalog, agent):
             return ringing
         cure = "See why with 'switchboard who-answers', or name another agent."
-        raise SettingsError(f"'{name}'", "cannot be rung: other agents take the calls that its rules fit", cure)
+        why = "it is outside of its hours, or " if any(rule.opening.conditions for rule in agent.answers) else ""
+        raise SettingsError(f"'{name}'", f"cannot be rung: {why}other agents take the calls that its rules fit", cure)
     for agent in sorted(catalog.agents.values(), key=lambda agent: agent.name != "front-desk"):
         if ringing := _reaching(catalog, agent):
             return ringing
@@ -170,7 +171,7 @@ def _numbers(pattern: str) -> Iterator[str]:
 def _reaches(catalog: Catalog, ringing: _Ringing) -> bool:
     told = incoming("rtc_demo", ringing.called, ringing.caller, created_at=0, extra_headers=ringing.headers)
     headers = [(header["name"], header["value"]) for header in told["data"]["sip_headers"]]
-    found = route(catalog, incoming_call("rtc_demo", headers, SAMPLE_CALL.started_at))
+    found = route(catalog, incoming_call("rtc_demo", headers, datetime.now().astimezone()))
     return isinstance(found, Match) and found.agent is ringing.agent
 
 

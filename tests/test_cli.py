@@ -9,7 +9,9 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -383,6 +385,56 @@ def test_the_called_number_of_the_command_counts_before_any_header(
     headers = ["--header", "Diversion=<sip:+4930123456@x>", "--header", "X-Called=<sip:+4930123456@x>"]
     assert main(["who-answers", "--called", "+1 555 010-0001", *headers]) == 0
     assert capsys.readouterr().out.startswith("desk answers, by agents/desk.yaml:2")
+
+
+def an_office_and_a_night_desk() -> None:
+    office = "hours: {office: {timezone: Europe/Berlin, weekly: {mon: ['09:00-17:00']}}}\n"
+    for name, when in (("day", "hours: office"), ("night", "outside: office")):
+        rule = f"answers: [{{called: '+15550100009', {when}}}]\n"
+        write(f"agents/{name}.yaml", f"name: {name}\ninstructions: Be kind.\n{rule}{office}")
+
+
+@pytest.mark.parametrize("at", ["2026-11-30T10:00+01:00", "2026-11-30 09:00Z", "2026-11-30T04:00:00-05:00"])
+def test_the_moment_of_the_command_decides_and_hours_are_explained(at: str, capsys: Capture) -> None:
+    an_office_and_a_night_desk()
+    assert main(["who-answers", "--called", "+15550100009", "--at", at]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "day answers, by agents/day.yaml:3 (called +15550100009, hours office)",
+        "  not night (agents/night.yaml:3, called +15550100009, outside office): "
+        "it is within the hours office: open until 17:00",
+    ]
+
+
+@pytest.mark.parametrize(("zone", "agent"), [("Europe/Berlin", "day"), ("Asia/Tokyo", "night")])
+def test_a_moment_without_a_zone_is_in_the_hosts(
+    zone: str, agent: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_office_and_a_night_desk()
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert main(["who-answers", "--called", "+15550100009", "--at", "2026-11-30T10:00"]) == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert capsys.readouterr().out.startswith(f"{agent} answers")
+
+
+def test_without_a_moment_it_is_now(capsys: Capture) -> None:
+    yesterday, today, tomorrow = (f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}" for days in (-1, 0, 1))
+    days = ", ".join(f"'{day}': ['00:00-24:00']" for day in (yesterday, today, tomorrow))
+    hours = f"hours: {{now: {{timezone: UTC, weekly: {{}}, exceptions: {{{days}}}}}}}\n"
+    rule = "answers: [{called: '+15550100009', hours: now}]\n"
+    write("agents/day.yaml", f"name: day\ninstructions: Be kind.\n{rule}{hours}")
+    assert main(["who-answers", "--called", "+15550100009"]) == 0
+    assert main(["who-answers", "--called", "+15550100009", "--at", "2001-01-01T12:00Z"]) == 1
+
+
+@pytest.mark.parametrize("at", ["noon", "", "2026-12-24", "2026-02-30T10:00", "18:30", "0001-01-01T00:00", "20261224"])
+def test_a_moment_that_is_none_exits_with_2_and_says_what_to_write(at: str, capsys: Capture) -> None:
+    assert main(["who-answers", "--called", "+15550100001", "--at", at]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"switchboard: --at is no date and time: '{at}'. Write the date and the time, such as")
 
 
 def test_nobody_answers_and_the_code_is_1(capsys: Capture) -> None:

@@ -132,6 +132,10 @@ def test_without_a_name_it_rings_front_desk_or_the_first_that_can_be_rung(
             (agent("x", '["+4930*"]'), *(agent(f"b{n}", f'["+4930{n}*"]') for n in range(10))),
             "'x' cannot be rung: other agents take the calls",
         ),
+        (
+            (agent("x", "[{hours: never}]\nhours: {never: {timezone: UTC, weekly: {}}}"),),
+            "'x' cannot be rung: it is outside of its hours, or other agents take the calls",
+        ),
     ],
 )
 def test_an_agent_that_no_call_reaches_cannot_be_rung(agents: tuple[str, ...], said: str) -> None:

@@ -155,6 +155,7 @@ def _bounds(node: Node) -> list[str]:
     facts = [f"one of {', '.join(map(_code, node['enum']))}"] if "enum" in node else []
     if any(node.get(least, 0) for least in ("minLength", "minItems", "minProperties")):
         facts.append("not empty")
+    facts += ["each entry once"] if node.get("uniqueItems") else []
     facts += [node["x-means"]] if "pattern" in node and "x-means" in node else []
     facts += [f"at most {node['maxLength']} characters"] if "maxLength" in node else []
     words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}

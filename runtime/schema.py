@@ -230,6 +230,11 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
             yield document.problem(path, f"has {len(value)} characters", f"Write at most {limit}.")
         case "maxItems" | "maxProperties":
             yield document.problem(path, f"has {len(value)} entries", cure or f"Write at most {limit}.")
+        case "uniqueItems":
+            again = next(index for index, item in enumerate(value) if item in value[:index])
+            yield document.problem(
+                (*path, again), f"{_shown(value[again])} stands there already", "Remove one of them."
+            )
         case "x-shutdown":
             end = limit[value]
             message = f"'{value}' shuts down on {end['date']}"

@@ -99,7 +99,8 @@ def test_a_value_of_the_wrong_kind_is_one_problem() -> None:
         ({"pattern": "^a+$"}, "n: 'A '", "'A ' is not of the expected form. Write \"a\"."),
         ({"pattern": "^[a-z-]+$", "x-means": "a name"}, "n: A b", "'A b' is not a name. Write \"a-b\"."),
         ({"not": {}, "x-problem": "may not be", "x-cure": "Go."}, "n: 1", "may not be. Go."),
-        ({"uniqueItems": True}, "n: [1, 1]", "[1, 1] has non-unique elements."),
+        ({"uniqueItems": True}, "n: [a, b, a]", "'a' stands there already. Remove one of them."),
+        ({"multipleOf": 2}, "n: 3", "3 is not a multiple of 2."),
         ({"propertyNames": {"pattern": "^a", "x-means": "an a"}}, "n: {b: 1}", "'b' is not an a."),
     ],
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.definition import AgentDefinition
+from runtime.hours import ALWAYS, Opening, opening
 from runtime.lines import rendered
 
 
@@ -41,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a caller can be put through to: `to` is a tel or SIP address; `hours` and `outside` name opening hours."""
+    """Where a caller can be put through to: `to` is a tel or SIP address."""
 
     name: str
     to: str
@@ -49,8 +50,7 @@ class Destination:
     confirm_seconds: float
     announce: str | None = None
     if_it_fails: str | None = None
-    hours: str | None = None
-    outside: str | None = None
+    opening: Opening = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def conduct_for(agent: AgentDefinition, names: Mapping[str, Any]) -> Conduct:
         limits=limits_of(rendered(data["limits"], names)),
         tools=tools,
         destinations={
-            place["name"]: Destination(**place, confirm_seconds=tool["confirm_seconds"])
+            place["name"]: _destination(place, tool["confirm_seconds"], agent)
             for tool in tools.values()
             if tool.get("use") == "transfer"
             for place in tool["destinations"]
@@ -85,6 +85,11 @@ def conduct_for(agent: AgentDefinition, names: Mapping[str, Any]) -> Conduct:
         instead=guard.get("instead"),
         guarded=bool(guard),
     )
+
+
+def _destination(place: Mapping[str, Any], confirm_seconds: float, agent: AgentDefinition) -> Destination:
+    plain = {key: value for key, value in place.items() if key not in ("hours", "outside")}
+    return Destination(**plain, confirm_seconds=confirm_seconds, opening=opening(place, agent.hours))
 
 
 def limits_of(data: Mapping[str, Any]) -> Limits:

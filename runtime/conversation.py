@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from runtime import events as e
@@ -535,7 +536,10 @@ class Conversation:
         return self._announced(destination.announce, self._refer)
 
     def _why_closed(self, destination: Destination) -> str:
-        return ""
+        """Return why a destination cannot be reached at this hour, as a sentence, or `""`."""
+        moment = self.arrival.call.started_at + timedelta(seconds=self.at - self._began_at)
+        unmet = destination.opening.unmet(moment)
+        return f"{destination.name} cannot be reached now: {unmet}." if unmet else ""
 
     def _refer(self) -> list[Command]:
         if self.transfer is None:

@@ -1,5 +1,6 @@
 """The holder of the live catalog and of how it came to be: get it, swap it. A call keeps the one it began with."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -44,6 +45,7 @@ class Current:
     def __init__(self, catalog: Catalog, status: Status | None = None) -> None:
         self._catalog = catalog
         self._status = status or Status(catalog.revision, datetime.now().astimezone())
+        self._listeners: list[Callable[[Catalog], None]] = []
 
     def get(self) -> Catalog:
         """Return the live catalog."""
@@ -57,6 +59,12 @@ class Current:
     def swap(self, catalog: Catalog, status: Status) -> None:
         """Make another catalog live for the next call."""
         self._catalog, self._status = catalog, status
+        for listener in self._listeners:
+            listener(catalog)
+
+    def listen(self, listener: Callable[[Catalog], None]) -> None:
+        """Have a listener told of each catalog that becomes live from now on."""
+        self._listeners.append(listener)
 
     def stay(self, status: Status) -> None:
         """Keep the catalog, and remember why."""

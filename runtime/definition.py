@@ -1,7 +1,7 @@
 """An agent as the runtime uses it: frozen values made from checked, complete data. Decides nothing."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runtime.context import CallContext
@@ -120,6 +120,18 @@ class AgentDefinition:
     def variables(self) -> Mapping[str, Any]:
         """The author's names and values for templates."""
         return dict(self.data["variables"])
+
+    def with_tools(self, more: Iterable[ToolDefinition]) -> "AgentDefinition":
+        """Return the agent with more tools: those that its servers offer when a call arrives.
+
+        A `tool_choice` of a tool that is not among them becomes auto: the service would refuse the call for it.
+        """
+        tools = (*self.tools, *more)
+        choice, data = self.data.get("tool_choice"), self.data
+        named = choice["name"] if isinstance(choice, dict) else None
+        if (choice == "required" and not tools) or (named and named not in {tool.name for tool in tools}):
+            data = {**data, "tool_choice": "auto"}
+        return replace(self, data=data, abilities=replace(self.abilities, tools=tools))
 
     def names(self, call: IncomingCall) -> dict[str, Any]:
         """Return what the templates of this agent see in a call, with the lookup's defaults."""

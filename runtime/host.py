@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,16 +20,18 @@ from runtime import events as e
 from runtime.admission import Admission
 from runtime.call import Outcome
 from runtime.current import Current, Status
+from runtime.definition import AgentDefinition
 from runtime.errors import TemplateError, WebhookError, frames
 from runtime.incoming import incoming_call
 from runtime.phone import mask
 from runtime.realtime import sideband, webhook
 from runtime.realtime.control import CallControl
+from runtime.realtime.mcp import McpServers, Secret
 from runtime.realtime.model import Gates
 from runtime.roles import roles_for
 from runtime.routing import NoMatch, route
 from runtime.runner import Observer, Runner
-from runtime.settings import Settings
+from runtime.settings import Settings, variable
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,7 @@ class Host:
         max_calls: int | None = None,
         reload: Reload | None = None,
         background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+        secret: Secret = variable,
     ) -> None:
         self.current = current
         self.draining = False
@@ -67,6 +70,7 @@ class Host:
         self._observers = observers
         self._reload = reload
         self._background = background
+        self._servers = McpServers(secret)
         self._control = CallControl(settings.api_key, settings.base_url)
         self._gates = Gates()
         self._admission = Admission(max_calls)
@@ -112,6 +116,9 @@ class Host:
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        self._servers.follow(self.current.get())
+        self.current.listen(self._servers.follow)
+        await self._servers.tried()
         background = [asyncio.create_task(_outlive(work)) for work in self._background]
         yield
         await self._tell_all(e.HostStopped())
@@ -119,6 +126,7 @@ class Host:
         for task in (*background, *self._tasks):
             task.cancel()
         await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+        await self._servers.close()
         await self._control.close()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────
@@ -153,6 +161,7 @@ class Host:
         reload = self.current.status.as_data()
         numbers = {"agents": len(catalog.agents), "calls": len(self.calls)}
         body = {"status": status, "revision": catalog.revision, **numbers, "reload": reload}
+        body["servers"] = self._servers.as_data()
         return JSONResponse(body, 503 if self.draining else 200)
 
     async def _reload_now(self, request: Request) -> Response:
@@ -180,6 +189,7 @@ class Host:
         def forget(done: asyncio.Task[Outcome]) -> None:
             self.calls.pop(call_id, None)
             self._admission.leave(call_id)
+            self._servers.forget(call_id)
             self._tasks.discard(done)
             if not done.cancelled() and (error := done.exception()):
                 logger.error("a call's runner failed", extra={"call_id": call_id, "error": frames(error)})
@@ -201,24 +211,42 @@ class Host:
         if isinstance(match, NoMatch):
             reason = f"no agent answers {mask(match.called)}"
             return e.CallTurnedAway(call, Outcome.NO_AGENT, 404, reason)
+        members = catalog.team(match.agent)
+        team, away = self._with_servers(members, call_id)
+        match = replace(match, agent=team[match.agent.name])
         try:
-            roles = roles_for(match.agent, call, catalog.team(match.agent))
+            roles = roles_for(match.agent, call, team)
         except TemplateError as error:
             reason = f"a template of {match.agent.name} failed: {error}"
             return e.CallTurnedAway(call, Outcome.FAILED, 500, reason)
-        return self._admitted(e.CallArrived(call, match, roles))
+        return self._admitted(e.CallArrived(call, match, roles), away)
 
-    def _admitted(self, arrival: e.CallArrived) -> e.CallArrived | e.CallTurnedAway:
-        """Take the call's place, or do what its agent declares for one too many."""
+    def _with_servers(
+        self, team: Mapping[str, AgentDefinition], call_id: str
+    ) -> tuple[dict[str, AgentDefinition], list[str]]:
+        """Return the agents of a call with the tools of their servers, and the servers that are away."""
+        equipped, away = dict(team), list[str]()
+        for name, agent in team.items():
+            if agent.abilities.servers:
+                offered = self._servers.tools_of(agent, call_id)
+                equipped[name] = agent.with_tools(offered.tools)
+                away += offered.away
+        if away:
+            logger.warning("servers of tools are away", extra={"call_id": call_id, "away": away})
+        return equipped, away
+
+    def _admitted(self, arrival: e.CallArrived, away: Sequence[str]) -> e.CallArrived | e.CallTurnedAway:
+        """Take the call's place, or do what its agent declares where that is not possible or of no use."""
         call, agent = arrival.call, arrival.match.agent
         conduct = arrival.roles[agent.name].conduct
         reason = self._admission.admit(call.id, agent.name, call.caller, conduct.limits, time.monotonic())
-        if not reason:
-            return arrival
-        action = conduct.on_failure.get(Outcome.OVER_CAPACITY, {"reject": BUSY})
-        if "reject" in action:
-            return e.CallTurnedAway(call, Outcome.OVER_CAPACITY, action["reject"], reason)
-        return replace(arrival, unable=Outcome.OVER_CAPACITY.value)
+        if reason:
+            action = conduct.on_failure.get(Outcome.OVER_CAPACITY, {"reject": BUSY})
+            return _instead(arrival, Outcome.OVER_CAPACITY, action, reason)
+        if away and Outcome.TOOLS_UNAVAILABLE in conduct.on_failure:
+            action = conduct.on_failure[Outcome.TOOLS_UNAVAILABLE]
+            return _instead(arrival, Outcome.TOOLS_UNAVAILABLE, action, f"{', '.join(away)} is away")
+        return arrival
 
     async def _open_sideband(self, call_id: str, again: bool) -> sideband.Sideband:
         url, key = self._settings.websocket_base_url, self._settings.api_key
@@ -231,6 +259,15 @@ class Host:
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return False
+
+
+def _instead(
+    arrival: e.CallArrived, cause: Outcome, action: Mapping[str, Any], reason: str
+) -> e.CallArrived | e.CallTurnedAway:
+    """Return what happens to a call that its agent does not serve as usual: a SIP code, or its fallback."""
+    if "reject" in action:
+        return e.CallTurnedAway(arrival.call, cause, action["reject"], reason)
+    return replace(arrival, unable=cause.value)
 
 
 async def _outlive(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

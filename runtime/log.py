@@ -14,6 +14,7 @@ logger = logging.getLogger("switchboard.call")
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NUMBERS = {"called", "caller"}
+_INDISCREET = "mcp"  # its lines quote what a server sent that could not be read: a caller's words, perhaps
 _NOISY = ("httpx2", "httpcore2", "openai", "openai.agents", "websockets.client", "uvicorn.error", "watchfiles.main")
 
 
@@ -61,3 +62,4 @@ def configure(level: int) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_INDISCREET).setLevel(logging.WARNING if level <= logging.DEBUG else logging.CRITICAL)

@@ -81,6 +81,11 @@ def chosen_environment(environment: Mapping[str, str] = os.environ) -> str:
     return environment.get("SWITCHBOARD_ENVIRONMENT", "").strip()
 
 
+def variable(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the environment variable that an author names as a secret, None when it is not set or empty."""
+    return environment.get(name, "").strip() or None
+
+
 def _secret(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip().strip(",").strip()
 

@@ -53,6 +53,7 @@ OWNERS = {
     "jinja2": {"template"},
     "openai": {"realtime"},
     "agents": {"realtime"},
+    "mcp": {"realtime"},
     "websockets": {"realtime"},
     "pydantic": {"realtime"},
     "pydantic_core": {"realtime"},

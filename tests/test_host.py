@@ -471,7 +471,7 @@ def test_readyz_tells_revision_and_live_calls() -> None:
             await made.happened("attached")
             status, body = await ready(served)
             assert (status, body.pop("reload")["result"]) == (200, "loaded")
-            assert body == {"status": "ready", "revision": "rev1", "agents": 1, "calls": 1}
+            assert body == {"status": "ready", "revision": "rev1", "agents": 1, "calls": 1, "servers": []}
             made.hangs_up()
             await served.quiet()
 

@@ -21,6 +21,7 @@ from samples.clinic import book_appointment, cancel_appointment, free_times, nex
 from samples.messages import leave_message
 from samples.restaurant import book_table, cancel_table, find_table
 from samples.storage import database_path, transaction
+from samples.weather import forecast
 
 AGENTS = Path(__file__).parent.parent / "agents"
 FRIDAY = "2026-11-27"
@@ -324,6 +325,23 @@ class TestClinic:
         assert "name" in ask(a_call(), "", "1958-03-14", "Dr. Adams", "checkup", FRIDAY, "09:00")["say"]
         assert "birth" in ask(a_call(), "Ana Silva", "14/3/58", "Dr. Adams", "checkup", FRIDAY, "09:00")["say"]
         assert "time" in ask(a_call(), "Ana Silva", "1958-03-14", "Dr. Adams", "checkup", FRIDAY, "nine")["say"]
+
+
+class TestWeather:
+    def test_a_forecast_is_the_same_when_it_is_asked_for_again(self) -> None:
+        day = date.today().isoformat()
+        told = forecast("Bergen", day)
+        assert told["known"]
+        assert told["sky"] in told["say"]
+        assert forecast(" bergen ", day) == told
+
+    @pytest.mark.parametrize("days", [-1, 8])
+    def test_nobody_knows_the_weather_of_a_day_that_is_over_or_far(self, days: int) -> None:
+        told = forecast("Bergen", (date.today() + timedelta(days=days)).isoformat())
+        assert told == {"known": False, "say": "I only know the weather of the next 7 days."}
+
+    def test_a_day_that_is_no_date_is_asked_for(self) -> None:
+        assert forecast("Bergen", "soon") == {"known": False, "say": "Which day do you mean?"}
 
 
 class TestMessages:

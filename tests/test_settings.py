@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SettingsError
-from runtime.settings import called_header, chosen_environment, read_settings, samples_kept_in
+from runtime.settings import called_header, chosen_environment, read_settings, samples_kept_in, variable
 
 COMPLETE = {"OPENAI_API_KEY": "sk-1", "OPENAI_WEBHOOK_SECRET": "whsec_YQ=="}
 
@@ -119,3 +119,10 @@ def test_secrets_do_not_show_in_a_repr() -> None:
 def test_the_environment_is_chosen_by_a_variable() -> None:
     assert chosen_environment({}) == chosen_environment({"SWITCHBOARD_ENVIRONMENT": " "}) == ""
     assert chosen_environment({"SWITCHBOARD_ENVIRONMENT": "staging"}) == "staging"
+
+
+@pytest.mark.parametrize(("written", "read"), [({"TOKEN": " abc\n"}, "abc"), ({"TOKEN": " "}, None), ({}, None)])
+def test_a_secret_that_an_author_names_is_read_without_the_space_around_it(
+    written: dict[str, str], read: str | None
+) -> None:
+    assert variable("TOKEN", written) == read

@@ -59,7 +59,8 @@ class Gates:
         limit = tool.written.get("max_parallel")
         if limit is None:
             return contextlib.nullcontext()
-        kind = json.dumps(tool.written.get("entrypoint") or tool.written.get("http") or tool.name, sort_keys=True)
+        source = next(tool.written[kind] for kind in ("entrypoint", "http", "mcp") if kind in tool.written)
+        kind = json.dumps([source, tool.name], sort_keys=True)
         return self._gates.setdefault((kind, limit), asyncio.Semaphore(limit))
 
 

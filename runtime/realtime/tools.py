@@ -8,7 +8,7 @@ import inspect
 import threading
 import typing
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic_core
 from agents.function_schema import FuncSchema, function_schema
@@ -19,6 +19,8 @@ from runtime.definition import ToolDefinition
 from runtime.entrypoint import Entrypoint, resolve
 from runtime.errors import EntrypointError, ToolError
 from runtime.threads import as_plain, in_thread
+
+T = TypeVar("T")
 
 
 def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
@@ -96,7 +98,7 @@ def _invoker(entrypoint: Entrypoint, schema: FuncSchema) -> Callable[[CallContex
         if entrypoint.takes_context:
             positional = [context, *positional]
         if is_async:
-            result = await _contained(function(*positional, **named))
+            result = await contained(function(*positional, **named))
         else:
             result = await in_thread(lambda: function(*positional, **named), "switchboard-tool")
         return pydantic_core.to_json(result, fallback=str).decode()
@@ -113,7 +115,7 @@ def _misfits(error: ValidationError) -> str:
     return "; ".join(told) + "."
 
 
-async def _contained(work: Awaitable[Any]) -> Any:
+async def contained(work: Awaitable[T]) -> T:
     """Await a tool's own coroutine. What would stop the event loop, or pass for our own cancelling, is an error."""
     try:
         return await work

@@ -10,7 +10,7 @@ RUNTIME = ROOT / "runtime"
 
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
-    {"errors", "phone", "context", "transcript"},
+    {"errors", "phone", "context", "transcript", "sip_codes"},
     {"document", "entrypoint", "template", "incoming", "hours"},
     {"schema", "definition", "layers", "lines"},
     {"built_in", "agreements"},
@@ -18,19 +18,8 @@ FLOORS: list[set[str]] = [
     {"teams"},
     {"draft"},
     {"catalog"},
-    {
-        "routing",
-        "session",
-        "conduct",
-        "receipt",
-        "commands",
-        "turns",
-        "changes",
-        "reconcile",
-        "guard",
-        "keypad",
-        "graph",
-    },
+    {"routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
+    {"changes", "reconcile", "graph"},
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
     {"confirmation"},

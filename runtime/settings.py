@@ -31,27 +31,50 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings. Raises `SettingsError`, which says what is missing and where it comes from."""
-    base_url = environment.get("OPENAI_BASE_URL", "").strip().rstrip("/") or DEFAULT_BASE_URL
-    _check_url("OPENAI_BASE_URL", base_url, ("http", "https"))
-    websocket = environment.get("OPENAI_WEBSOCKET_BASE_URL", "").strip().rstrip("/")
-    if websocket:
-        _check_url("OPENAI_WEBSOCKET_BASE_URL", websocket, ("ws", "wss"))
-    missing = [name for name in _SECRETS if not _secret(environment, name)]
-    if missing:
+    settings, wrong = inspect(environment)
+    if wrong:
+        raise wrong[0]
+    return settings
+
+
+def inspect(environment: Mapping[str, str] = os.environ) -> tuple[Settings, list[SettingsError]]:
+    """Return the settings as far as they can be used, and everything that is wrong with them.
+
+    What is wrong is `""`, left out or at its default in the settings.
+    """
+    wrong: list[SettingsError] = []
+    base_url, websocket, api_key, header = DEFAULT_BASE_URL, "", "", None
+    webhook_secrets: list[str] = []
+    with _noting(wrong):
+        base_url = _address(environment, "OPENAI_BASE_URL", ("http", "https")) or DEFAULT_BASE_URL
+    with _noting(wrong):
+        websocket = _address(environment, "OPENAI_WEBSOCKET_BASE_URL", ("ws", "wss"))
+    if missing := [name for name in _SECRETS if not _secret(environment, name)]:
         verb = "is" if len(missing) == 1 else "are"
-        raise SettingsError(" and ".join(missing), f"{verb} not set", " ".join(_SECRETS[name] for name in missing))
-    api_key = _secret(environment, "OPENAI_API_KEY")
-    webhook_secrets = tuple(re.split(r"[\s,]+", _secret(environment, "OPENAI_WEBHOOK_SECRET")))
-    _check_secret("OPENAI_API_KEY", api_key)
-    for secret in webhook_secrets:
-        _check_secret("OPENAI_WEBHOOK_SECRET", secret)
+        cure = " ".join(_SECRETS[name] for name in missing)
+        wrong.append(SettingsError(" and ".join(missing), f"{verb} not set", cure))
+    with _noting(wrong):
+        api_key = _checked_secret("OPENAI_API_KEY", _secret(environment, "OPENAI_API_KEY"))
+    for written in re.split(r"[\s,]+", _secret(environment, "OPENAI_WEBHOOK_SECRET")):
+        with _noting(wrong):
+            webhook_secrets.append(_checked_secret("OPENAI_WEBHOOK_SECRET", written))
+    with _noting(wrong):
+        header = called_header(environment)
     return Settings(
         api_key=api_key,
-        webhook_secrets=webhook_secrets,
+        webhook_secrets=tuple(filter(None, webhook_secrets)),
         base_url=base_url,
         websocket_base_url=websocket or _websocket_url(base_url),
-        called_header=called_header(environment),
-    )
+        called_header=header,
+    ), wrong
+
+
+@contextmanager
+def _noting(wrong: list[SettingsError]) -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        wrong.append(error)
 
 
 def called_header(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -90,7 +113,14 @@ def _secret(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip().strip(",").strip()
 
 
-def _check_secret(name: str, secret: str) -> None:
+def _address(environment: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    url = environment.get(name, "").strip().rstrip("/")
+    if url:
+        _check_url(name, url, schemes)
+    return url
+
+
+def _checked_secret(name: str, secret: str) -> str:
     """Raise `SettingsError`, which never shows the value, for what can be no secret: it could not even be sent."""
     cure = "Copy it again, whole and alone; the … of an example stands for the rest of it."
     if secret[:1] in ("'", '"') or secret[-1:] in ("'", '"'):
@@ -99,6 +129,7 @@ def _check_secret(name: str, secret: str) -> None:
         raise SettingsError(name, "has a space or a line break inside", cure)
     if not (secret.isascii() and secret.isprintable()):
         raise SettingsError(name, "holds a character that no key has", cure)
+    return secret
 
 
 def _check_url(name: str, url: str, schemes: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SettingsError
-from runtime.settings import called_header, chosen_environment, read_settings, samples_kept_in, variable
+from runtime.settings import called_header, chosen_environment, inspect, read_settings, samples_kept_in, variable
 
 COMPLETE = {"OPENAI_API_KEY": "sk-1", "OPENAI_WEBHOOK_SECRET": "whsec_YQ=="}
 
@@ -109,6 +109,25 @@ def test_the_samples_keep_their_data_where_they_are_told_and_then_where_they_did
     with samples_kept_in(tmp_path / "db"):
         assert os.environ["SWITCHBOARD_SAMPLES_DB"] == str(tmp_path / "db")
     assert os.environ.get("SWITCHBOARD_SAMPLES_DB") == before
+
+
+def test_everything_that_is_wrong_is_found_and_the_rest_can_be_used() -> None:
+    written = {
+        "OPENAI_API_KEY": "'sk-1'",
+        "OPENAI_WEBHOOK_SECRET": "whsec_YQ==,whsec_…",
+        "OPENAI_BASE_URL": "api.openai.com",
+        "SWITCHBOARD_CALLED_HEADER": "To:",
+    }
+    settings, wrong = inspect(written)
+    assert [error.name for error in wrong] == [
+        "OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET", "SWITCHBOARD_CALLED_HEADER",
+    ]  # fmt: skip
+    assert (settings.api_key, settings.webhook_secrets) == ("", ("whsec_YQ==",))
+    assert settings.base_url == "https://api.openai.com/v1"
+
+
+def test_nothing_is_wrong_with_settings_that_are_complete() -> None:
+    assert inspect(COMPLETE) == (read_settings(COMPLETE), [])
 
 
 def test_secrets_do_not_show_in_a_repr() -> None:

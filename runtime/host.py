@@ -75,6 +75,7 @@ class Host:
         self._gates = Gates()
         self._admission = Admission(max_calls)
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._webhooks: dict[str, Any] = {"received": 0, "at": None, "answer": None}
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._reloads: set[asyncio.Future[Status]] = set()
         self.app = Starlette(
@@ -137,6 +138,7 @@ class Host:
             body = await _read_body(request)
             delivery = webhook.read(request.headers, body, self._settings.webhook_secrets)
         except WebhookError as error:
+            self._note(error.code)
             logger.warning("a webhook request was refused", extra={"code": error.code, "said": error.message})
             return _refused(error.code, error.message, error.status)
         except ClientDisconnect:
@@ -145,12 +147,21 @@ class Host:
             known = delivery.type == webhook.INCOMING
             what = "a test event without a call came" if known else "an event that is not for us came"
             logger.info(what, extra={"type": delivery.type[:100]})
-            return JSONResponse({"status": "ignored"})
+            return self._answered("ignored")
         if self._seen_before(f"webhook {delivery.webhook_id}") | self._seen_before(f"call {delivery.call_id}"):
             logger.info("a delivery was repeated", extra={"call_id": delivery.call_id})
-            return JSONResponse({"status": "known"})
+            return self._answered("known")
         self._take(delivery, delivery.call_id)
-        return JSONResponse({"status": "taken"})
+        return self._answered("taken")
+
+    def _answered(self, status: str) -> Response:
+        self._note(status)
+        return JSONResponse({"status": status})
+
+    def _note(self, answer: str) -> None:
+        """Keep for `/readyz` that a webhook request came, when, and what it got: `taken`, or why it was refused."""
+        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._webhooks = {"received": self._webhooks["received"] + 1, "at": at, "answer": answer}
 
     async def _alive(self, request: Request) -> Response:
         return JSONResponse({"status": "alive"})
@@ -160,7 +171,7 @@ class Host:
         status = "draining" if self.draining else "ready"
         reload = self.current.status.as_data()
         numbers = {"agents": len(catalog.agents), "calls": len(self.calls)}
-        body = {"status": status, "revision": catalog.revision, **numbers, "reload": reload}
+        body = {"status": status, "revision": catalog.revision, **numbers, "reload": reload, "webhooks": self._webhooks}
         body["servers"] = self._servers.as_data()
         return JSONResponse(body, 503 if self.draining else 200)
 

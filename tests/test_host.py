@@ -391,6 +391,18 @@ def test_every_malformed_request_gets_one_shape_of_400() -> None:
     run(work())
 
 
+def test_readyz_tells_that_a_webhook_came_and_why_it_was_refused() -> None:
+    async def work() -> None:
+        async with line(GREETS) as served:
+            assert (await ready(served))[1]["webhooks"] == {"received": 0, "at": None, "answer": None}
+            await post(served, {}, **{"webhook-signature": "v1,AAAA"})
+            told = (await ready(served))[1]["webhooks"]
+            assert (told["received"], told["answer"]) == (1, "invalid_signature")
+            assert told["at"]
+
+    run(work())
+
+
 def test_events_that_are_not_for_us_are_answered_200_and_do_nothing() -> None:
     """Traps 14 and 25: the dashboard's test event, and the same call on the Live surface."""
 
@@ -471,6 +483,8 @@ def test_readyz_tells_revision_and_live_calls() -> None:
             await made.happened("attached")
             status, body = await ready(served)
             assert (status, body.pop("reload")["result"]) == (200, "loaded")
+            webhooks = body.pop("webhooks")
+            assert (webhooks["received"], webhooks["answer"]) == (1, "taken")
             assert body == {"status": "ready", "revision": "rev1", "agents": 1, "calls": 1, "servers": []}
             made.hangs_up()
             await served.quiet()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, document, fields, files, git, graph, init, reports
+from runtime import changes, doctor, document, fields, files, git, graph, init, reports
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -32,8 +32,9 @@ from runtime.incoming import SAMPLE_CALL, Headers
 from runtime.phone import number_in
 from runtime.routing import Match, explain
 from runtime.session import settings_for
-from runtime.settings import chosen_environment, read_settings
-from runtime.terminal import Paint
+from runtime.settings import chosen_environment, inspect, read_settings
+from runtime.sip_codes import explain as explain_code
+from runtime.terminal import Paint, width
 
 _PROBLEMS, _USAGE = 1, 2
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
@@ -400,6 +401,57 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.run(catalog, arguments.name)
 
 
+# ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    if arguments.sip_code is not None:
+        return _explain_code(arguments)
+    folder = _existing(arguments.path, "switchboard doctor FOLDER")
+    _find_modules([folder])
+    sources = files.sources([folder])
+    print("Looking at each step that a call takes …", file=sys.stderr, flush=True)
+    import asyncio
+
+    from runtime import examination
+
+    paint, seen, shows = Paint(), list[doctor.Step](), arguments.format == "text"
+
+    def tell(step: doctor.Step) -> None:
+        seen.append(step)
+        if shows:
+            print(reports.step(step, paint, width()), end="", flush=True)
+
+    settings, wrong = inspect()
+    for step in examination.look_at_settings(settings, wrong):
+        tell(step)
+    if any(error.name == "OPENAI_BASE_URL" for error in wrong):
+        settings = replace(settings, api_key="", base_url="")  # a key is sent to no address but its own
+    drafts = _drafts(sources, _read_tool, arguments.environment)
+    problems = files.without_agents([folder], sources) + catalogs.problems(drafts)
+    catalog = catalogs.assemble(made.definition for made in drafts if made.definition)
+    url = arguments.url
+
+    async def examine() -> None:
+        ask = (lambda: _ask(url, "/readyz")) if url else None
+        async for step in examination.examine(settings, catalog, problems, url=url, ask=ask):
+            tell(step)
+
+    asyncio.run(examine())
+    print("\n" + reports.findings(seen, paint) if shows else reports.steps_as_json(seen), end="")
+    return doctor.exit_code(seen)
+
+
+def _explain_code(arguments: argparse.Namespace) -> int:
+    code = explain_code(arguments.sip_code)
+    if code is None:
+        message = f"is neither a SIP code nor an error number of Twilio's: '{arguments.sip_code}'"
+        raise SettingsError("--sip-code", message, "Write what the carrier logs, such as 400 or 32011.")
+    told = reports.code(code, Paint(), width()) if arguments.format == "text" else reports.code_as_json(code)
+    print(told, end="")
+    return 0
+
+
 # ── init and schema ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -594,6 +646,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     _agents(demo)
     _environment(demo)
+
+    look = _verb(verbs, "doctor", _doctor, "Tell why calls fail: look at each step that a call takes, and what to do.")
+    look.epilog = "Exit code: 0 nothing keeps a call away (warnings are allowed), 1 a step failed, 2 usage."
+    look.add_argument(
+        "path", nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)"
+    )
+    look.add_argument("--url", help="a running host, such as http://127.0.0.1:8080: has a test event sent to it")
+    look.add_argument(
+        "--sip-code", metavar="CODE", help="explain a SIP code or a Twilio error number instead, such as 400 or 32011"
+    )
+    look.add_argument("--format", choices=["json", "text"], default="text", help="how to print the steps")
+    _environment(look)
 
     start = _verb(verbs, "init", _init, "Make a catalog repository: an agent, a tool, editor settings and checks.")
     start.epilog = "Never overwrites: a file that is there stays as it is."

@@ -1,16 +1,19 @@
 """Problems and answers as text for people and programs. Pure: a function for each form."""
 
 import json
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from runtime.catalog import Catalog
 from runtime.changes import Change, Risk, changed_fields
+from runtime.doctor import Mark, Step, exit_code
 from runtime.document import Document, Place, dotted
 from runtime.errors import Problem, errors
 from runtime.layers import origins
 from runtime.routing import Loss, Match, NoMatch
+from runtime.sip_codes import Code
 
 
 def text(problems: Sequence[Problem], checked: int) -> str:
@@ -177,3 +180,54 @@ DIFFS: dict[str, Callable[[Sequence[Change], Shade], str]] = {
     "markdown": _diff_markdown,
     "json": _diff_json,
 }
+
+
+# ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_MARKS = {Mark.FINE: ("✓", "green"), Mark.WARNING: ("!", "yellow"), Mark.FAILED: ("✗", "red")}
+_NAMED = 15  # columns for a mark and a step's name: the longest is 'transcription'
+_LISTED = 12  # lines of a step's list that a terminal shows
+
+
+def step(told: Step, shade: Shade, columns: int) -> str:
+    """Return one step of `doctor` in lines: its mark, what was seen, and below what that means and what to do."""
+    sign, color = _MARKS[told.mark]
+    rest = told.lines[_LISTED:]
+    more = [f"… and {len(rest):,} more"] if rest else []
+    paragraphs = [told.saw, *told.lines[:_LISTED], *more, told.means, f"→ {told.do}" if told.do else ""]
+    first, *others = [line for text in paragraphs if text for line in _within(text, columns - _NAMED - 1)]
+    lines = [f"{shade(sign, color)} {told.name:<{_NAMED - 2}} {first}"]
+    return "".join(f"{line}\n" for line in [*lines, *(f"{'':{_NAMED}} {line}" for line in others)])
+
+
+def _within(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(text, max(20, columns), break_long_words=False, break_on_hyphens=False)
+
+
+def findings(steps: Sequence[Step], shade: Shade) -> str:
+    """Return the last line of `doctor`: what stands between a caller and the agents."""
+    failed, warned = (sum(one.mark is mark for one in steps) for mark in (Mark.FAILED, Mark.WARNING))
+    warnings = f" {count(warned, 'warning')} to read." if warned else ""
+    if failed:
+        verb = "stands" if failed == 1 else "stand"
+        return shade(f"{count(failed, 'failed step')} {verb} between a caller and the agents.{warnings}", "red") + "\n"
+    return shade(f"Nothing was found that keeps a call from its agent.{warnings}", "green") + "\n"
+
+
+def steps_as_json(steps: Sequence[Step]) -> str:
+    """Return the steps of `doctor` for a program."""
+    return as_json({"failed": exit_code(steps) != 0, "steps": [asdict(one) for one in steps]}) + "\n"
+
+
+def code(explained: Code, shade: Shade, columns: int) -> str:
+    """Return what a carrier's code means, in lines: its causes, the likeliest first, each with what to look at."""
+    lines = [shade(f"{explained.number} {explained.name}", "bold"), ""]
+    for number, cause in enumerate(explained.causes, 1):
+        lines += [f"{'' if at else f'{number}.':<3}{line}" for at, line in enumerate(_within(cause.what, columns - 3))]
+        lines += [f"   {line}" for line in _within(f"→ {cause.look}", columns - 3)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def code_as_json(explained: Code) -> str:
+    """Return what a carrier's code means for a program."""
+    return as_json(asdict(explained)) + "\n"

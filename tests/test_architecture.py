@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"draft"},
     {"catalog"},
     {"routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
-    {"changes", "reconcile", "graph"},
+    {"changes", "reconcile", "graph", "doctor"},
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
     {"confirmation"},
@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"settings", "files", "reports", "fields", "realtime", "current"},
     {"git", "modules", "runner", "terminal", "init"},
     {"log", "call_log", "reload", "host"},
-    {"server", "demo"},
+    {"server", "demo", "examination"},
     {"cli"},
     {"__main__"},
 ]

@@ -4,6 +4,7 @@ An independent witness: it imports nothing from the rest of `runtime`. `Peer` is
 `Service` many calls on loopback, `Script` what a caller does and the model says.
 """
 
+from runtime.simulator.account import Account, Webhook
 from runtime.simulator.checks import Refused
 from runtime.simulator.peer import Behavior, Peer
 from runtime.simulator.script import Interrupt, Keys, Script, Silence, ToolUse, Turn, spoken_line
@@ -11,6 +12,7 @@ from runtime.simulator.service import Service, SimulatedCall, serving
 from runtime.simulator.webhook import empty_event, incoming, sign
 
 __all__ = [
+    "Account",
     "Behavior",
     "Interrupt",
     "Keys",
@@ -22,6 +24,7 @@ __all__ = [
     "SimulatedCall",
     "ToolUse",
     "Turn",
+    "Webhook",
     "empty_event",
     "incoming",
     "serving",

@@ -23,10 +23,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from runtime.simulator.account import Account, Webhook
+from runtime.simulator.account import routes as account_routes
 from runtime.simulator.checks import Refused
 from runtime.simulator.peer import Behavior, Events, Peer, Planned, no_session
 from runtime.simulator.script import Interrupt, Keys, Replies, Script, Silence, Step, Turn
-from runtime.simulator.webhook import Trunk, incoming, sign
+from runtime.simulator.webhook import Trunk, empty_event, incoming, sign
 
 SHUTDOWN_SECONDS = 5.0
 """How long `serving` waits for requests that are still being answered."""
@@ -208,10 +210,12 @@ class Service:
         pace: float = 1.0,
         behavior: Behavior | None = None,
         script: Script | None = None,
+        account: Account | None = None,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
         self.pace = pace
         self.calls: dict[str, SimulatedCall] = {}
+        self.account = account or Account()
         self._api_key = api_key
         self._behavior = behavior or Behavior()
         self._script = script or Script(hangs_up=False)
@@ -224,6 +228,7 @@ class Service:
             routes=[
                 Route(control, self._control, methods=["POST"]),
                 WebSocketRoute("/v1/realtime", self._sideband),
+                *account_routes(self.account, self._check_request, self._refusal, self._deliver_test),
                 *routes,
             ],
             lifespan=self._lifespan,
@@ -349,6 +354,13 @@ class Service:
             call._end()
         fate = call.peer.behavior.accept_response if verb == "accept" else "sent"
         return {"sent": Response, "lost": _Lost, "hangs": _Hanging}[fate](headers=self._request_id())
+
+    async def _deliver_test(self, webhook: Webhook, kind: str) -> int:
+        payload = {**empty_event(created_at=int(time.time())), "type": kind}
+        return await self.deliver(payload, webhook.url, webhook.secret, webhook_id=f"wh_test_{next(self._serial):06}")
+
+    def _check_request(self, request: Request) -> None:
+        self._check_key(request.headers.get("authorization"))
 
     def _check_key(self, authorization: str | None) -> None:
         if self._api_key is not None and authorization != f"Bearer {self._api_key}":

@@ -406,9 +406,12 @@ def routing(catalog: Catalog, problems: Sequence[Problem]) -> list[Step]:
         lines = tuple(str(problem) for problem in wrong)
         saw = f"has {_count(len(wrong), 'problem')}"
         steps.append(Step("catalog", Mark.FAILED, saw, means, "'switchboard check' shows each.", lines))
+    elif problems:
+        saw = f"{_count(len(catalog.agents), 'agent')} with {_count(len(problems), 'warning')}"
+        do = "Each says what to write."
+        steps.append(Step("catalog", Mark.WARNING, saw, "Calls come through.", do, tuple(map(str, problems))))
     else:
-        saw = f"{_count(len(catalog.agents), 'agent')} without problems"
-        steps.append(Step("catalog", Mark.FINE, saw))
+        steps.append(Step("catalog", Mark.FINE, f"{_count(len(catalog.agents), 'agent')} without problems"))
     rules = [(rule, agent) for agent in catalog.agents.values() for rule in agent.answers]
     if not rules:
         means = "Every call is rejected with SIP 404."

@@ -336,3 +336,9 @@ def test_problems_of_the_catalog_are_listed_and_the_rest_is_looked_at() -> None:
     steps = doctor.routing(catalog(MINIMAL), [wrong])
     assert marks(steps) == [("catalog", "failed"), ("numbers", "fine")]
     assert steps[0].lines == (str(wrong),)
+
+
+def test_warnings_of_the_catalog_are_listed_and_keep_no_call_away() -> None:
+    warned = Problem("agents/x.yaml", 2, 1, "model", "shuts down", severity="warning")
+    step = doctor.routing(catalog(MINIMAL), [warned])[0]
+    assert (step.mark, step.lines) == (Mark.WARNING, (str(warned),))

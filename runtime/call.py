@@ -15,6 +15,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from runtime import events as e
+from runtime.chain import Chain, Link
 from runtime.commands import (
     Accept,
     Attach,
@@ -78,8 +79,8 @@ class Outcome(StrEnum):
 
 
 _USUAL = {
-    Outcome.CALLER_HUNG_UP, Outcome.AGENT_HUNG_UP, Outcome.TRANSFERRED, Outcome.NO_AGENT, Outcome.DRAINED,
-    Outcome.GONE, Outcome.NOT_TAKEN,
+    Outcome.CALLER_HUNG_UP, Outcome.AGENT_HUNG_UP, Outcome.TRANSFERRED, Outcome.SILENT, Outcome.TOO_LONG,
+    Outcome.NO_AGENT, Outcome.DRAINED, Outcome.GONE, Outcome.NOT_TAKEN,
 }  # fmt: skip
 
 
@@ -90,6 +91,7 @@ class Call:
     state: State = State.INCOMING
     outcome: Outcome | None = None
     conversation: Conversation | None = None
+    chain: Chain = field(default_factory=Chain)
     _at: float = 0.0
     _began_at: float = 0.0
     _draining: bool = False
@@ -113,6 +115,7 @@ class Call:
 
     def _arrive(self, event: e.CallArrived) -> list[Command]:
         self._began_at = self._at
+        self._reach("webhook")
         self.conversation = talk = Conversation.of(event, self._at)
         self._unable = talk.conduct.on_failure.get(event.unable, {})
         self.state = State.ACCEPTING
@@ -138,6 +141,7 @@ class Call:
 
     def _turn_away(self, event: e.CallTurnedAway) -> list[Command]:
         self._began_at = self._at
+        self._reach("webhook")
         rejection: list[Command] = [Reject(event.status)] if event.status else []
         return [_incoming(event.call), *rejection, *self._end(Outcome(event.outcome), event.reason)]
 
@@ -147,6 +151,7 @@ class Call:
         if self._draining:
             return self._hang_up(Outcome.DRAINED, "accepted when the host was draining already")
         self.state = State.ATTACHING
+        self._reach("accept")
         self._certain = event.certain
         message = "the service refused a setting at accept and got the call without it"
         refused = [Record(message, {"parameter": name}, level=logging.ERROR) for name in event.dropped]
@@ -195,6 +200,7 @@ class Call:
     def _attach(self, event: e.Attached) -> list[Command]:
         told = Record("attached again", level=logging.WARNING) if self._losses else Record("attached")
         self._talk.attached = True
+        self._reach("attach")
         return [told] if self._awaits_lookup else [told, *self._resume()]
 
     def _resume(self) -> list[Command]:
@@ -223,6 +229,7 @@ class Call:
         return [Record(message, told(event), level=logging.ERROR), *self._activate()]
 
     def _activate(self) -> list[Command]:
+        self._reach("confirmed")
         if "say" in self._unable:
             words = self._unable["say"]
             return [CancelTimer(CONFIRM), *self._close(Close(self._talk.arrival.unable, words))]
@@ -255,6 +262,10 @@ class Call:
                 case _:
                     commands.append(command)
         return commands
+
+    def _audible(self, event: e.PlaybackStarted) -> list[Command]:
+        self._reach("audible")
+        return self._converse(event)
 
     def _reconfirmed(self, event: e.SessionConfirmed) -> list[Command]:
         self._losses = 0
@@ -347,9 +358,14 @@ class Call:
         receipt, talk = self.receipt, self.conversation
         known = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
         fields |= {name: value for name, value in known.items() if value} | (talk.usage if talk else {})
+        fields |= self.chain.told() if outcome not in _USUAL else {}
         level = logging.ERROR if badly else logging.INFO if outcome in _USUAL else logging.WARNING
         spoken = {"transcript": talk.transcript.lines() if talk else []}
         return [Record("ended", fields, spoken, level), Finish()]
+
+    def _reach(self, link: Link) -> None:
+        """Note how far the call has come: a call that fails tells the way it took."""
+        self.chain = self.chain.reach(link, self._at)
 
     def _ignore(self, event: e.Event) -> list[Command]:
         return []
@@ -373,7 +389,10 @@ def _incoming(call: IncomingCall) -> Command:
 
 _Handler = Callable[[Call, Any], list[Command]]
 
-_TALK: dict[type[e.Event], _Handler] = dict.fromkeys(CONVERSATION, Call._converse)
+_TALK: dict[type[e.Event], _Handler] = {
+    **dict.fromkeys(CONVERSATION, Call._converse),
+    e.PlaybackStarted: Call._audible,
+}
 
 _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
     State.INCOMING: {

@@ -3,14 +3,15 @@
 import importlib
 import inspect
 import re
+import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from runtime.context import CallContext
-from runtime.errors import EntrypointError, did_you_mean
+from runtime.errors import EntrypointError, did_you_mean, listing
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -24,15 +25,20 @@ class Entrypoint:
     takes_context: bool
 
 
-def resolve(spec: str) -> Entrypoint:
+def resolve(spec: str, packages: Sequence[str] | None = None) -> Entrypoint:
     """Import what `spec` names and make sure that it can be a tool.
 
-    Raises `EntrypointError` with one sentence for each way to fail: no module, a module that breaks on import,
-    no attribute, not callable, a parameter without a type or name.
+    `packages` are the beginnings of the modules that tools may come from, None for any; the standard library is
+    never one of them. What may not be used is not even imported. Raises `EntrypointError` with one sentence for
+    each way to fail: a module that is not for tools, no module, a module that breaks on import, no attribute, not
+    callable, a parameter without a type or name.
     """
     module_name, _, attribute = spec.partition(":")
+    _demand_module_for_tools(module_name, packages)
     function: Any = _module(module_name)
     for part in attribute.split("."):
+        if isinstance(function, ModuleType):  # a module shows all that it imports, such as `os`
+            _demand_module_for_tools(function.__name__, packages)
         if not hasattr(function, part):
             near = did_you_mean(part, [name for name in dir(function) if not name.startswith("_")])
             raise EntrypointError(f"'{module_name}' has no '{attribute}'", near or "Check the function's name.")
@@ -41,7 +47,23 @@ def resolve(spec: str) -> Entrypoint:
         kinds = {type: "a class", ModuleType: "a module"}
         kind = next((words for kind, words in kinds.items() if isinstance(function, kind)), "a value")
         raise EntrypointError(f"'{spec}' is {kind}, not a function", "Name a function.")
+    if inspect.isroutine(function):  # other objects name the module of their class, as partials do
+        _demand_no_library(getattr(function, "__module__", None) or "")
     return Entrypoint(spec, function, _takes_context(spec, function))
+
+
+def _demand_module_for_tools(name: str, packages: Sequence[str] | None) -> None:
+    _demand_no_library(name)
+    if packages is not None and not any(f"{name}.".startswith(f"{package}.") for package in packages):
+        cure = f"Tools come from {listing(packages, 'and')}, as SWITCHBOARD_TOOL_PACKAGES says on this machine."
+        raise EntrypointError(f"the module '{name}' is not one for tools", cure)
+
+
+def _demand_no_library(name: str) -> None:
+    """Refuse Python's own modules: what they do with a caller's words nobody has thought of."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        cure = "Ask an engineer for a function that does just what the agent needs, in a module of your own."
+        raise EntrypointError(f"'{name}' is a part of Python itself, and no module for tools", cure)
 
 
 def _module(name: str) -> ModuleType:

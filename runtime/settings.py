@@ -86,6 +86,26 @@ def called_header(environment: Mapping[str, str] = os.environ) -> str | None:
     return name or None
 
 
+def tool_packages(environment: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
+    """Return the beginnings of the modules that tools may come from, None for any. Raises `SettingsError`."""
+    packages = _words(environment, "SWITCHBOARD_TOOL_PACKAGES")
+    for package in packages:
+        if not all(part.isidentifier() for part in package.split(".")):
+            cure = "Write the names of Python packages, such as samples or company.tools, with commas between them."
+            raise SettingsError("SWITCHBOARD_TOOL_PACKAGES", f"holds '{package}', which is no package's name", cure)
+    return packages or None
+
+
+def http_hosts(environment: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
+    """Return the hosts that tools may call, each a name or `name:port`; None for any that is public."""
+    return _words(environment, "SWITCHBOARD_HTTP_HOSTS") or None
+
+
+def variable(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the environment variable that an author names as a secret, None when it is not set or empty."""
+    return environment.get(name, "").strip() or None
+
+
 @contextmanager
 def samples_kept_in(database: Path) -> Iterator[None]:
     """Make the sample tools keep their data in this file for the length of the block."""
@@ -104,9 +124,8 @@ def chosen_environment(environment: Mapping[str, str] = os.environ) -> str:
     return environment.get("SWITCHBOARD_ENVIRONMENT", "").strip()
 
 
-def variable(name: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the environment variable that an author names as a secret, None when it is not set or empty."""
-    return environment.get(name, "").strip() or None
+def _words(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,]+", environment.get(name, "")) if word)
 
 
 def _secret(environment: Mapping[str, str], name: str) -> str:

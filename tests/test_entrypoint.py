@@ -102,3 +102,46 @@ def test_an_operator_who_interrupts_an_import_is_obeyed(module: str) -> None:
 def test_a_context_can_be_made_by_hand() -> None:
     context = CallContext(call_id="test", called="+15550100001", caller="", agent="desk")
     assert dict(context.headers) == dict(context.variables) == {}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "os:system",
+        "os.path:join",
+        "builtins:exec",
+        "subprocess:run",
+        "samples.storage:os.system",
+        "samples.storage:tempfile.gettempdir",
+        "samples.storage:closing.__init__",
+        "samples.storage:contextmanager",
+    ],
+)
+def test_the_standard_library_is_never_a_tool_by_whatever_way(spec: str) -> None:
+    error = failure(spec)
+    assert error.message.endswith("is a part of Python itself, and no module for tools")
+    assert "Ask an engineer" in error.cure
+
+
+@pytest.mark.parametrize("packages", [["corpus_tools"], ["samples", "corpus_tools.good"]])
+def test_a_module_within_the_packages_for_tools_resolves(packages: list[str]) -> None:
+    assert resolve("corpus_tools.good:greet", packages).spec == "corpus_tools.good:greet"
+
+
+@pytest.mark.parametrize("packages", [["corpus"], ["corpus_tools.goo", "samples"], ["corpus_tools.good.more"]])
+def test_a_module_outside_the_packages_for_tools_is_refused(packages: list[str]) -> None:
+    with pytest.raises(EntrypointError, match="the module 'corpus_tools.good' is not one for tools") as caught:
+        resolve("corpus_tools.good:greet", packages)
+    assert "SWITCHBOARD_TOOL_PACKAGES" in caught.value.cure
+    assert packages[0] in caught.value.cure
+
+
+@pytest.mark.parametrize("module", ["raise SystemExit('this ran')"], indirect=True)
+def test_a_module_that_is_not_for_tools_is_not_even_imported(module: str) -> None:
+    with pytest.raises(EntrypointError, match="is not one for tools"):
+        resolve(f"{module}:f", ["samples"])
+
+
+def test_a_module_for_tools_is_no_way_to_one_that_is_not() -> None:
+    with pytest.raises(EntrypointError, match="the module 'samples' is not one for tools"):
+        resolve("corpus_tools.through:samples.speak_digits", ["corpus_tools"])

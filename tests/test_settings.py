@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SettingsError
-from runtime.settings import called_header, chosen_environment, inspect, read_settings, samples_kept_in, variable
+from runtime.settings import (
+    called_header,
+    chosen_environment,
+    http_hosts,
+    inspect,
+    read_settings,
+    samples_kept_in,
+    tool_packages,
+    variable,
+)
 
 COMPLETE = {"OPENAI_API_KEY": "sk-1", "OPENAI_WEBHOOK_SECRET": "whsec_YQ=="}
 
@@ -145,3 +154,25 @@ def test_a_secret_that_an_author_names_is_read_without_the_space_around_it(
     written: dict[str, str], read: str | None
 ) -> None:
     assert variable("TOKEN", written) == read
+
+
+@pytest.mark.parametrize("written", ["samples,company.tools", " samples , company.tools,", "samples\ncompany.tools"])
+def test_the_packages_for_tools_are_a_list(written: str) -> None:
+    assert tool_packages({"SWITCHBOARD_TOOL_PACKAGES": written}) == ("samples", "company.tools")
+
+
+@pytest.mark.parametrize("environment", [{}, {"SWITCHBOARD_TOOL_PACKAGES": " , ", "SWITCHBOARD_HTTP_HOSTS": ""}])
+def test_without_them_tools_may_come_from_any_module_and_call_any_host(environment: dict[str, str]) -> None:
+    assert tool_packages(environment) is None
+    assert http_hosts(environment) is None
+
+
+@pytest.mark.parametrize("written", ["samples:find_table", "./samples", "samples.*", "samples..tools"])
+def test_a_package_that_can_be_none_is_told(written: str) -> None:
+    with pytest.raises(SettingsError, match=r"^SWITCHBOARD_TOOL_PACKAGES holds '"):
+        tool_packages({"SWITCHBOARD_TOOL_PACKAGES": written})
+
+
+def test_a_variable_that_is_empty_is_as_if_it_were_not_set() -> None:
+    assert variable("ORDERS_TOKEN", {}) is variable("ORDERS_TOKEN", {"ORDERS_TOKEN": " "}) is None
+    assert variable("ORDERS_TOKEN", {"ORDERS_TOKEN": "Bearer 1 "}) == "Bearer 1"

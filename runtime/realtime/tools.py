@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import threading
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pydantic_core
@@ -23,13 +23,14 @@ from runtime.threads import as_plain, in_thread
 T = TypeVar("T")
 
 
-def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
+def read_tool(written: Mapping[str, Any], packages: Sequence[str] | None = None) -> ToolDefinition:
     """Make a tool out of one entry of `tools:`. Raises `EntrypointError`.
 
-    Description and parameters come from the function's docstring and signature, read by the SDK.
+    Description and parameters come from the function's docstring and signature, read by the SDK. `packages` are the
+    beginnings of the modules that the function may come from, None for any.
     """
     try:
-        entrypoint = resolve(written["entrypoint"])
+        entrypoint = resolve(written["entrypoint"], packages)
     except KeyboardInterrupt as error:
         if threading.current_thread() is threading.main_thread():
             raise  # somebody pressed Ctrl-C; elsewhere only the module itself can have raised it

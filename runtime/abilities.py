@@ -49,7 +49,8 @@ class _Reading:
         try:
             return [self._read(written)]
         except EntrypointError as error:
-            self.tell(path, error.message, error.cure)
+            for one in (error, *error.others):
+                self.tell((*path, *one.path), one.message, one.cure)
             return []
 
 

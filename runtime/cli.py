@@ -25,7 +25,7 @@ from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
 from runtime.catalog import Catalog, demand_environment, unknown_agent
-from runtime.definition import AgentDefinition, ToolDefinition
+from runtime.definition import AgentDefinition
 from runtime.draft import Draft, Source, document_of, draft
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
 from runtime.incoming import SAMPLE_CALL, Headers
@@ -35,6 +35,7 @@ from runtime.session import settings_for
 from runtime.settings import chosen_environment, inspect, read_settings
 from runtime.sip_codes import explain as explain_code
 from runtime.terminal import Paint, width
+from runtime.tools import Tools
 
 _PROBLEMS, _USAGE = 1, 2
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
@@ -102,13 +103,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _tool_reader(arguments: argparse.Namespace) -> ToolReader | None:
-    return None if arguments.no_tools else _read_tool
-
-
-def _read_tool(written: Any) -> ToolDefinition:
-    from runtime.realtime.tools import read_tool  # imports the SDK, which takes seconds: only for a tool
-
-    return read_tool(written)
+    return None if arguments.no_tools else Tools().read
 
 
 def _find_modules(paths: Sequence[Path]) -> None:
@@ -116,7 +111,7 @@ def _find_modules(paths: Sequence[Path]) -> None:
     sys.path[:0] = [folder for folder in files.import_folders(paths) if folder not in sys.path]
 
 
-def _catalog(arguments: argparse.Namespace, read_tool: ToolReader | None = _read_tool) -> Catalog:
+def _catalog(arguments: argparse.Namespace, read_tool: ToolReader | None) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
     folder, found = _sources(arguments)
     return _assembled(_drafts(found, read_tool, arguments.environment), git.current_revision(folder, found))
@@ -162,7 +157,7 @@ def _assembled(drafts: Sequence[Draft], revision: str) -> Catalog:
 
 def _show(arguments: argparse.Namespace) -> int:
     _, sources = _sources(arguments)
-    agent = _one(_drafts(sources, _read_tool if arguments.accept else None, arguments.environment), arguments.name)
+    agent = _one(_drafts(sources, Tools().read if arguments.accept else None, arguments.environment), arguments.name)
     if arguments.accept:
         print(reports.as_json(settings_for(agent, SAMPLE_CALL).accept()))
     elif arguments.why:
@@ -226,7 +221,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise SettingsError(str(folder), "is no folder", cure)
     _find_modules([folder])
     modules = ToolModules(files.import_folders([folder]))
-    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool, arguments.environment)
+    tools = Tools(serving=True)
+    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(tools.read, arguments.environment)
     reading = read(None)
     if problems := files.without_agents([folder], reading.sources):
         raise CatalogError(problems)
@@ -235,7 +231,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     current = Current(catalog, Status(catalog.revision, datetime.now().astimezone()))
     reloader = Reloader(current, read, drafts, modules, strict=not arguments.watch)
     reloader.start(first)
-    background: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    background: list[Callable[[], Coroutine[Any, Any, None]]] = [tools.kept_open]
     if arguments.watch:
         background.append(lambda: watch(reloader, folder, modules))
     if arguments.follow:
@@ -393,12 +389,13 @@ def _graph(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     print("Starting the host and the simulator …", file=sys.stderr, flush=True)
-    catalog = _catalog(arguments)
+    tools = Tools(serving=True)
+    catalog = _catalog(arguments, tools.read)
     if arguments.name is not None and arguments.name not in catalog.agents:
         raise unknown_agent(arguments.name, catalog)
     from runtime import demo
 
-    return demo.run(catalog, arguments.name)
+    return demo.run(catalog, arguments.name, background=(tools.kept_open,))
 
 
 # ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -427,7 +424,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
         tell(step)
     if any(error.name == "OPENAI_BASE_URL" for error in wrong):
         settings = replace(settings, api_key="", base_url="")  # a key is sent to no address but its own
-    drafts = _drafts(sources, _read_tool, arguments.environment)
+    drafts = _drafts(sources, Tools().read, arguments.environment)
     problems = files.without_agents([folder], sources) + catalogs.problems(drafts)
     catalog = catalogs.assemble(made.definition for made in drafts if made.definition)
     url = arguments.url

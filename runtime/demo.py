@@ -11,7 +11,7 @@ import secrets
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -40,6 +40,8 @@ PACE = 0.2  # a fifth of the time that the call would take: nobody wants to wait
 TIMEOUT_SECONDS = 14.0
 HESITATION_SECONDS = 0.1  # before a caller speaks whom nobody greets: the service must confirm the session first
 
+Background = Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
 _CALLERS = ("+15557654321", "+493012345678", "+447700900123")  # some rules turn some callers to other agents
 _BEGINNINGS = ("+1555", "+49", "+44", "+33", "+81", "+61")  # of numbers that only a rule for all may answer
 _TRIES = 200  # numbers below one beginning: other agents may answer many of them
@@ -55,8 +57,10 @@ _TOLD = {"find_table": ("available", "the table was not free"), "book_table": ("
 """What the tools of the booking must tell as true, and what it means when they do not."""
 
 
-def run(catalog: Catalog, name: str | None, pace: float = PACE) -> int:
+def run(catalog: Catalog, name: str | None, pace: float = PACE, background: Background = ()) -> int:
     """Ring an agent, show the call, and return 0 only if all of it happened as declared.
+
+    `background` is the host's: what its tools need beside the call.
 
     The sample tools begin with an empty database, so that no table is taken by an earlier demonstration. Raises
     `SettingsError` when no call reaches the agent, and `OSError` when nobody reads what is shown.
@@ -74,7 +78,7 @@ def run(catalog: Catalog, name: str | None, pace: float = PACE) -> int:
         tempfile.TemporaryDirectory(prefix="switchboard-demo-", ignore_cleanup_errors=True) as folder,
         samples_kept_in(Path(folder, "samples.sqlite3")),
     ):
-        finished = asyncio.run(_call(catalog, ringing, script, screen, pace))
+        finished = asyncio.run(_call(catalog, ringing, script, screen, pace, background))
     missing = screen.missing() if finished else [f"it did not end within {TIMEOUT_SECONDS:g} seconds"]
     screen.close(missing)
     if screen.unreadable is not None:
@@ -178,13 +182,15 @@ def _reaches(catalog: Catalog, ringing: _Ringing) -> bool:
 # ── the call ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _call(catalog: Catalog, ringing: _Ringing, script: Script, screen: "_Screen", pace: float) -> bool:
+async def _call(
+    catalog: Catalog, ringing: _Ringing, script: Script, screen: "_Screen", pace: float, background: Background
+) -> bool:
     key, secret = "key-of-the-simulator", f"whsec_{secrets.token_hex(16)}"
     service = Service(api_key=key, pace=pace, script=script)
     service.observe(lambda call, what, fields: screen.hear(what, fields))
     async with serving(service.app) as simulator:
         settings = Settings(key, (secret,), f"{simulator}/v1", f"{simulator.replace('http', 'ws')}/v1")
-        host = Host(Current(catalog), settings, observers=(screen,))
+        host = Host(Current(catalog), settings, observers=(screen,), background=background)
         async with serving(host.app) as address:
             call = service.new_call(called=ringing.called, caller=ringing.caller)
             screen.begin(ringing)

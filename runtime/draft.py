@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from runtime import document as documents
-from runtime import layers
+from runtime import layers, request
 from runtime import schema as schemas
 from runtime.abilities import ToolReader, read_abilities
 from runtime.agreements import disagreements
@@ -153,9 +153,9 @@ def _judged(
     found += unreadable
     found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
     abilities, broken = read_abilities(document, data, read_tool)
-    found += [*broken, *disagreements(document, data)]
     handing = handing_of(document, data)
     rules = rules_of(data.get("answers", ()), hours_in(data), lambda path: document.place(path)[:2])
+    found += [*broken, *disagreements(document, data), *request.problems(document, data)]
     if errors(found):
         return None, found, rules, handing
     definition = construct(

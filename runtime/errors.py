@@ -3,7 +3,7 @@
     SwitchboardError
     ├── CatalogError         the catalog has problems; it carries them (the author's)
     ├── SettingsError        the environment or a command's words are wrong (the operator's)
-    ├── EntrypointError      an entrypoint names nothing that can be a tool (the engineer's)
+    ├── EntrypointError      an entrypoint or an address is nothing that can be a tool (the engineer's)
     ├── ToolError            a tool cannot be called so; its words are fit for the model (the model's)
     ├── TemplateError        a template could not be rendered for a call (the author's)
     ├── WebhookError         a request to the webhook is not what the service sends (the sender's)
@@ -102,10 +102,15 @@ class SettingsError(SwitchboardError):
 
 @dataclass
 class EntrypointError(SwitchboardError):
-    """An entrypoint that names no usable callable: what is wrong and what to do."""
+    """An entrypoint, or another tool, that cannot be used: what is wrong and what to do.
+
+    `path` leads to the place within the tool's own field, and `others` are what is wrong with it beside this.
+    """
 
     message: str
     cure: str = ""
+    path: tuple[str, ...] = ()
+    others: tuple["EntrypointError", ...] = ()
 
     def __str__(self) -> str:
         return f"{self.message}. {self.cure}".strip()

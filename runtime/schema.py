@@ -16,7 +16,7 @@ from operator import getitem
 from pathlib import Path as FilePath
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.validators import extend
 
 from runtime.document import Document, Path
@@ -159,6 +159,52 @@ def _evolve_once(validator: Any, **changes: Any) -> Any:
 
 
 _Validator.evolve = _evolve_once
+
+
+def fault(schema: Mapping[str, Any]) -> str:
+    """Return what is wrong with a JSON Schema that an author wrote, as the end of a sentence, or `""`."""
+    if _refers(schema):
+        return "cannot refer to another schema with $ref"
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        field = ".".join(map(str, error.absolute_path))
+        return f"has no sound '{field}'" if field else "is no JSON Schema"
+    return ""
+
+
+def _refers(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return any(map(_refers, schema))
+    if not isinstance(schema, dict):
+        return False
+    return any(isinstance(schema.get(key), str) for key in ("$ref", "$dynamicRef")) or any(
+        map(_refers, schema.values())
+    )
+
+
+def misfits(schema: Mapping[str, Any], value: Any) -> list[str]:
+    """Return why JSON data does not fit an author's schema, one end of a sentence each, without the data's values."""
+    found = {
+        (".".join(map(str, error.absolute_path)), _misfit(error))
+        for error in Draft202012Validator(schema).iter_errors(value)
+    }
+    return [f"{field}: {said}".removeprefix(": ") for field, said in sorted(found)]
+
+
+def _misfit(error: ValidationError) -> str:
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "type":
+            return f"must be {listing([KINDS[kind] for kind in ([wanted] if isinstance(wanted, str) else wanted)])}"
+        case "enum":
+            return f"must be {listing([_shown(choice) for choice in wanted])}"
+        case "required":
+            return error.message.replace("is a required property", "is missing")
+        case "additionalProperties":
+            return "there is more than it knows"
+        case _:
+            return f"does not keep to {error.validator} {json.dumps(wanted)}"
 
 
 @cache

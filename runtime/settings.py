@@ -16,6 +16,7 @@ _SECRETS = {
     "OPENAI_WEBHOOK_SECRET": "The secret is shown once, when you make the webhook in your project's settings.",
 }
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token, as the schema's own header names
+_HOST = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,16 @@ def tool_packages(environment: Mapping[str, str] = os.environ) -> tuple[str, ...
 
 
 def http_hosts(environment: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
-    """Return the hosts that tools may call, each a name or `name:port`; None for any that is public."""
-    return _words(environment, "SWITCHBOARD_HTTP_HOSTS") or None
+    """Return the hosts that tools may call, each a name or `name:port`; None for any that is public.
+
+    Raises `SettingsError`.
+    """
+    hosts = _words(environment, "SWITCHBOARD_HTTP_HOSTS")
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            cure = "Write names alone, such as shop.example.com or localhost:8080, with commas between them."
+            raise SettingsError("SWITCHBOARD_HTTP_HOSTS", f"holds '{host}', which is no host's name", cure)
+    return hosts or None
 
 
 def variable(name: str, environment: Mapping[str, str] = os.environ) -> str | None:

@@ -4,13 +4,14 @@ Knows nothing about agents: the names that a template may use, with sample value
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import jinja2
 from jinja2 import meta, nodes
+from jinja2.environment import TemplateExpression
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_center, do_indent
 from jinja2.runtime import Context
@@ -78,16 +79,39 @@ _LINKS = (nodes.Getattr, nodes.Getitem)
 _DEFAULT_CURE = "If it may be missing, write {{ … | default('') }}."
 
 
-class Template:
-    """One template's text. Cheap to make: nothing is parsed before it is asked for."""
+Finish = Callable[[Any], str]
+"""Makes the text for a value that an expression fills in, such as its escaped form."""
 
-    def __init__(self, text: str) -> None:
+
+@cache
+def _environment_with(finish: Finish | None) -> jinja2.Environment:
+    return _environment.overlay(finalize=finish) if finish else _environment
+
+
+class Template:
+    """One template's text. Cheap to make: nothing is parsed before it is asked for.
+
+    `finish` writes each value that is filled in; without it they are written as Python's `str` does.
+    """
+
+    def __init__(self, text: str, finish: Finish | None = None) -> None:
         self.text = text
+        self._finish = finish
         self._constant = not any(mark in text for mark in ("{{", "{%", "{#"))
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
-        return _environment.from_string(self.text)
+        return _environment_with(self._finish).from_string(self.text)
+
+    @cached_property
+    def _alone(self) -> TemplateExpression | None:
+        """The one expression that is all of the text, if it is: `{{ people }}`."""
+        body = () if self._constant else _environment.parse(self.text.strip()).body
+        parts = [part for output in body for part in (output.nodes if isinstance(output, nodes.Output) else [output])]
+        if len(parts) != 1 or not isinstance(parts[0], nodes.Expr) or isinstance(parts[0], nodes.TemplateData):
+            return None
+        inner = re.sub(r"^\{\{[-+]?|[-+]?\}\}$", "", self.text.strip())
+        return _environment.compile_expression(inner, undefined_to_none=False)
 
     def faults(self, samples: Mapping[str, Any]) -> list[TemplateError]:
         """Return what is wrong with the template, given sample values for every name that it may use.
@@ -120,8 +144,19 @@ class Template:
         try:
             return self._text([self.text] if self._constant else self._compiled.generate(names))
         except Exception as error:  # a template runs its author's expressions, which may raise anything
-            cure = _DEFAULT_CURE if isinstance(error, jinja2.UndefinedError) else "Check the words in the braces."
-            raise TemplateError(f"cannot be filled in: {_reason(error)}", _line_of(error), cure) from error
+            raise _failure(error) from error
+
+    def value(self, names: Mapping[str, Any]) -> Any:
+        """Return what one expression alone gives as JSON data of its own kind, such as a number; else the text.
+
+        Raises `TemplateError`.
+        """
+        try:
+            if self._alone is not None:
+                return _as_data(self._alone(names))
+        except Exception as error:  # as in render
+            raise _failure(error) from error
+        return self.render(names)
 
     @staticmethod
     def _text(pieces: Iterable[str]) -> str:
@@ -135,10 +170,24 @@ class Template:
         return "".join(made).strip()
 
 
+def _as_data(value: Any) -> Any:
+    """Return what JSON can say of a value: what is none of its kinds as text, which raises for what is missing."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _as_data(inner) for key, inner in value.items()}
+    return [_as_data(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _failure(error: Exception) -> TemplateError:
+    cure = _DEFAULT_CURE if isinstance(error, jinja2.UndefinedError) else "Check the words in the braces."
+    return TemplateError(f"cannot be filled in: {_reason(error)}", _line_of(error), cure)
+
+
 @lru_cache(maxsize=4096)
-def template(text: str) -> Template:
+def template(text: str, finish: Finish | None = None) -> Template:
     """Return the template for a text; equal texts share one, so defaults are compiled once."""
-    return Template(text)
+    return Template(text, finish)
 
 
 class _Part:

@@ -11,9 +11,9 @@ RUNTIME = ROOT / "runtime"
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript", "sip_codes"},
-    {"document", "entrypoint", "template", "incoming", "hours"},
+    {"document", "entrypoint", "template", "incoming", "hours", "hosts"},
     {"schema", "definition", "layers", "lines"},
-    {"built_in", "agreements"},
+    {"built_in", "agreements", "request"},
     {"conflicts", "abilities"},
     {"teams"},
     {"draft"},
@@ -27,8 +27,8 @@ FLOORS: list[set[str]] = [
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment
     {"threads"},
-    {"settings", "files", "reports", "fields", "realtime", "current"},
-    {"git", "modules", "runner", "terminal", "init"},
+    {"settings", "files", "reports", "fields", "realtime", "current", "http_tools"},
+    {"git", "modules", "runner", "terminal", "init", "tools"},
     {"log", "call_log", "reload", "host"},
     {"server", "demo", "examination"},
     {"cli"},
@@ -49,6 +49,7 @@ OWNERS = {
     "starlette": {"host", "simulator"},
     "uvicorn": {"server", "simulator"},
     "httpx2": {"simulator", "realtime"},
+    "httpcore2": {"http_tools"},
     "watchfiles": {"reload"},
     "zoneinfo": {"hours"},
 }

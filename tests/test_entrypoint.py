@@ -130,7 +130,7 @@ def test_a_module_within_the_packages_for_tools_resolves(packages: list[str]) ->
 
 @pytest.mark.parametrize("packages", [["corpus"], ["corpus_tools.goo", "samples"], ["corpus_tools.good.more"]])
 def test_a_module_outside_the_packages_for_tools_is_refused(packages: list[str]) -> None:
-    with pytest.raises(EntrypointError, match="the module 'corpus_tools.good' is not one for tools") as caught:
+    with pytest.raises(EntrypointError, match="is not one for tools") as caught:
         resolve("corpus_tools.good:greet", packages)
     assert "SWITCHBOARD_TOOL_PACKAGES" in caught.value.cure
     assert packages[0] in caught.value.cure

@@ -176,3 +176,14 @@ def test_a_package_that_can_be_none_is_told(written: str) -> None:
 def test_a_variable_that_is_empty_is_as_if_it_were_not_set() -> None:
     assert variable("ORDERS_TOKEN", {}) is variable("ORDERS_TOKEN", {"ORDERS_TOKEN": " "}) is None
     assert variable("ORDERS_TOKEN", {"ORDERS_TOKEN": "Bearer 1 "}) == "Bearer 1"
+
+
+@pytest.mark.parametrize("written", ["https://shop.example.com", "shop.example.com/orders", "*.example.com", "a:b"])
+def test_a_host_that_can_be_none_is_told(written: str) -> None:
+    with pytest.raises(SettingsError, match=r"^SWITCHBOARD_HTTP_HOSTS holds '"):
+        http_hosts({"SWITCHBOARD_HTTP_HOSTS": f"localhost:8080, [::1]:80, {written}"})
+
+
+def test_the_hosts_that_tools_may_call_are_a_list() -> None:
+    written = "shop.example.com,localhost:8080, [::1]:80"
+    assert http_hosts({"SWITCHBOARD_HTTP_HOSTS": written}) == ("shop.example.com", "localhost:8080", "[::1]:80")

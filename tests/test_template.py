@@ -182,3 +182,46 @@ def test_any_text_gives_faults_within_it_or_renders(text: str) -> None:
 def test_samples_may_be_any_mapping() -> None:
     call = SimpleNamespace(started_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert Template("{{ call.started_at.year }}").faults(MappingProxyType({"call": call})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ tables }}", 12),
+        (" {{- tables + 1 -}} ", 13),
+        ("{{ days }}", ["Monday"]),
+        ("{{ hours }}", {"monday": "nine"}),
+        ("{{ tables > 3 }}", True),
+        ("{{ '}}' }}", "}}"),
+        ("{{ tables }} tables", "12 tables"),
+        ("{{ tables }}{{ tables }}", "1212"),
+        ("{% if true %}{{ tables }}{% endif %}", "12"),
+        ("plain", "plain"),
+        ("", ""),
+    ],
+)
+def test_one_expression_alone_keeps_the_kind_of_its_value(text: str, value: Any) -> None:
+    assert Template(text).value(SAMPLES) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ hours.sunday }}", "there is no 'sunday'"),
+        ("{{ tables // zero }}", "it divides by zero"),
+        ("{{ days.append(1) }}", "it uses what templates may not use"),
+        ("{{ 'a' * 1000000000 }}", "it makes more than 200,000 characters"),
+        ("{{ hours.sunday }} and {{ tables }}", "there is no 'sunday'"),
+    ],
+)
+def test_a_value_that_cannot_be_made_raises(text: str, said: str) -> None:
+    with pytest.raises(TemplateError, match=said):
+        Template(text).value(SAMPLES)
+
+
+def test_values_that_are_filled_in_can_be_finished_and_plain_text_is_not() -> None:
+    def shouted(value: Any) -> str:
+        return str(value).upper()
+
+    assert template("a {{ days[0] }} {{ 'b' }}{% if tables %} c{% endif %}", shouted).render(SAMPLES) == "a MONDAY B c"
+    assert template("a {{ days[0] }}").render(SAMPLES) == "a Monday"

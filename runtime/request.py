@@ -296,7 +296,7 @@ def _of_address(document: Document, path: Path, url: str, samples: Mapping[str, 
     """Judge the address; without samples only where it goes."""
     found = origin(url)
     if found is None:
-        cure = "Write it as in https://shop.example.com:8443/orders, and an international name as xn--…"
+        cure = "Write it as in https://shop.example.com:8443/orders, and other letters in the form with xn--."
         yield document.problem(path, "has a host or a port that cannot be one", cure)
     elif samples:
         try:
@@ -309,7 +309,7 @@ def _of_address(document: Document, path: Path, url: str, samples: Mapping[str, 
 def _of_headers(document: Document, path: Path, headers: Mapping[str, Any]) -> Iterator[Problem]:
     for name, value in headers.items():
         if name.lower() in _OURS:
-            yield document.problem((*path, name), "is written by us", "Remove it.", key=True)
+            yield document.problem((*path, name), "is set by Switchboard", "Remove it.", key=True)
         elif isinstance(value, str) and name.lower() in _SECRETS:
             cure = f"Keep it on the host and write {name}: {{env: NAME_OF_A_VARIABLE}}."
             yield document.problem((*path, name), "is a secret, which no file should hold", cure, severity="warning")

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import inspect
+import json
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,18 @@ import pytest
 import yaml
 
 from runtime import CallContext
+from runtime.errors import ToolError
+from runtime.hosts import Hosts
+from runtime.http_tools import HttpTools
+from runtime.simulator.service import serving
 from samples import clinic, restaurant
 from samples.clinic import book_appointment, cancel_appointment, free_times, next_free_time
 from samples.messages import leave_message
+from samples.orders import TOKEN_VARIABLE, book
 from samples.restaurant import book_table, cancel_table, find_table
 from samples.storage import database_path, transaction
 from samples.weather import forecast
+from tests.house import run
 
 AGENTS = Path(__file__).parent.parent / "agents"
 FRIDAY = "2026-11-27"
@@ -427,3 +434,51 @@ class TestAgentFiles:
         for session in clinic.HOURS:
             for hour in session:
                 assert f"{hour.hour}:{hour:%M}" in variables["hours"]
+
+
+# ── the order book ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ask_the_book(url: str, given: str = "{}", token: str | None = None, **http: Any) -> Any:
+    """Ask a new order book through a tool without Python, as an agent file declares one."""
+
+    async def work() -> Any:
+        async with serving(book()) as address:
+            host = address.removeprefix("http://")
+            tools = HttpTools(Hosts([host]), {"TOKEN": token}.get, serving=token is not None)
+            headers = {"Authorization": {"env": "TOKEN"}} if token else {}
+            written = {"method": "GET", "headers": headers, "url": address + url, **http}
+            arguments = {"number": {"type": "string"}}
+            tool = tools.read({"name": "ask", "timeout_seconds": 5, "arguments": arguments, "http": written})
+            assert tool.invoke is not None
+            try:
+                return json.loads(await tool.invoke(a_call(), given))
+            finally:
+                await tools.close()
+
+    return run(work())
+
+
+def test_an_order_is_told_and_one_that_is_not_there_is_refused() -> None:
+    assert ask_the_book("/orders/{{ number }}", '{"number": "1017"}', pick="order.status") == "in the oven"
+    with pytest.raises(ToolError, match="there is no order 7"):
+        ask_the_book("/orders/{{ number }}", '{"number": "7"}')
+
+
+def test_a_note_is_added_to_an_order() -> None:
+    http = {"method": "POST", "body": {"note": "{{ call.caller }} asks for napkins"}, "pick": "order.notes"}
+    noted = ask_the_book("/orders/{{ number }}/notes", '{"number": "1017"}', **http)
+    assert noted == [f"{a_call().caller} asks for napkins"]
+
+
+def test_a_guest_is_known_by_number() -> None:
+    number = '{"number": "+15557654321"}'
+    assert ask_the_book("/guests?number={{ number }}", number) == {"guest": "Rivera", "regular": True}
+    assert not ask_the_book("/guests?number={{ number }}", '{"number": ""}', pick="regular")
+
+
+def test_the_order_book_asks_for_its_token_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "Bearer 1")
+    assert ask_the_book("/orders/1017", '{"number": "1"}', token="Bearer 1", pick="order.minutes") == 10
+    with pytest.raises(ToolError, match="the token is not right"):
+        ask_the_book("/orders/1017", '{"number": "1"}', token="Bearer 2")

@@ -11,11 +11,14 @@ import pytest
 
 from runtime import CallContext
 from runtime.definition import ToolDefinition
-from runtime.errors import EntrypointError
+from runtime.errors import CatalogError, EntrypointError
 from runtime.events import ToolFinished
 from runtime.log import Formatter
 from runtime.realtime.model import SidebandModel, ToolSession
 from runtime.realtime.tools import read_tool
+from runtime.simulator.service import serving
+from runtime.tools import Tools
+from samples.orders import book
 from tests.house import agent, run
 
 CONTEXT = CallContext("rtc_1", "+15550100001", "+15557654321", "desk")
@@ -235,3 +238,71 @@ def test_the_sdk_cannot_send_session_settings_of_its_own() -> None:
 
     run(SidebandModel(never, never, moves).send_event(RealtimeModelSendSessionUpdate({"voice": "ash"})))
     assert moved == ["handed off"]
+
+
+# ── one reader for both kinds ─────────────────────────────────────────────────────────────────────────────────
+
+ASKING = """
+tools:
+  - http:
+      url: https://shop.example.com/orders/{{ number }}
+      headers: {Authorization: {env: ORDERS_TOKEN}}
+    name: order
+    description: Looks an order up.
+    arguments: {number: {type: string}}
+  - entrypoint: "tests.test_tools:find_table"
+lookup:
+  http: {url: "http://localhost:8765/guests?number={{ call.caller }}"}
+  defaults: {guest: ""}
+"""
+
+
+def test_functions_and_addresses_are_read_by_one_reader() -> None:
+    made = agent(ASKING, Tools().read)
+    assert [tool.name for tool in made.tools] == ["order", "find_table"]
+    assert made.tools[0].parameters["required"] == ["number"]
+    assert all(tool.invoke for tool in (*made.tools, made.abilities.lookup) if tool)
+
+
+def test_what_calls_would_miss_is_a_problem_where_calls_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORDERS_TOKEN", raising=False)
+    with pytest.raises(CatalogError) as caught:
+        agent(ASKING, Tools(serving=True).read)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "agents/1.yaml:8:38: tools[1].http.headers.Authorization.env: the environment variable ORDERS_TOKEN is not "
+        "set. Set ORDERS_TOKEN where Switchboard runs, to the whole value of the header Authorization.",
+        "agents/1.yaml:14:15: lookup.http.url: the host 'localhost' is in a private network. "
+        "Set SWITCHBOARD_HTTP_HOSTS=localhost:8765, and with commas all other hosts that tools call.",
+    ]
+
+
+def test_what_the_environment_gives_is_no_problem_and_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_TOKEN", "Bearer s3cret")
+    monkeypatch.setenv("SWITCHBOARD_HTTP_HOSTS", "shop.example.com, localhost:8765")
+    made = agent(ASKING, Tools(serving=True).read)
+    assert "s3cret" not in repr(made) + repr(made.tools) + repr(made.data)
+
+
+def test_tools_come_from_the_packages_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHBOARD_TOOL_PACKAGES", "samples")
+    with pytest.raises(CatalogError, match=r"the module 'tests.test_tools' is not one for tools"):
+        agent(ASKING, Tools().read)
+
+
+def test_connections_are_kept_open_until_the_host_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that stayed open would be a warning, and warnings are errors."""
+
+    async def work() -> None:
+        import asyncio
+
+        async with serving(book()) as address:
+            monkeypatch.setenv("SWITCHBOARD_HTTP_HOSTS", address.removeprefix("http://"))
+            tools = Tools(serving=True)
+            made = agent(f"lookup: {{http: {{url: '{address}/guests'}}, defaults: {{guest: ''}}}}\n", tools.read)
+            assert made.abilities.lookup is not None
+            assert made.abilities.lookup.invoke is not None
+            assert json.loads(await made.abilities.lookup.invoke(CONTEXT, "{}"))["guest"] == ""
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(tools.kept_open(), 0.01)
+
+    run(work())

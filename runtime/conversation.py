@@ -82,6 +82,7 @@ class Conversation:
     expired: bool = False
     at: float = 0.0
     transfer: Transfer | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
     _roles: Roles = field(default_factory=dict)
     _began_at: float = 0.0
     _items: Items = field(default_factory=Items)
@@ -138,8 +139,10 @@ class Conversation:
     def learn(self, found: Mapping[str, Any]) -> list[Command]:
         """Take what the lookup found into every template of the call, before the service is told of it."""
         team = {name: role.agent for name, role in self._roles.items()}
+        defaults = (self.role.agent.data["lookup"] or {}).get("defaults", {})
         try:
             self._roles = roles_for(self.role.agent, self.arrival.call, team, found)
+            self.found = {**defaults, **found}
         except TemplateError as error:
             message = "a template failed with what the lookup found; the defaults stay"
             return [Record(message, {"said": str(error)}, level=logging.ERROR)]

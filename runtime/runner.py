@@ -161,7 +161,9 @@ class Runner:
     async def _run_tool(self, command: RunTool) -> None:
         if self._tools is None:
             assert self._context is not None, "made at the call's arrival"
-            self._tools = ToolSession(self._team, self._context, self._send_from_tools, self.feed, self._gates)
+            talk = self.call.conversation
+            found = talk.found if talk else {}
+            self._tools = ToolSession(self._team, self._context, self._send_from_tools, self.feed, self._gates, found)
         await self._tools.run(command.tool_call_id, command.name, command.arguments)
 
     async def _look_up(self) -> None:

@@ -3,7 +3,6 @@
 Neither the SDK nor the HTTP client is imported before an entry needs it: that takes seconds, and a tenth of one.
 """
 
-import asyncio
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ class Tools:
 
     async def kept_open(self) -> None:
         """Keep the connections of this event loop until cancelled, and close them then."""
+        import asyncio
+
         try:
             await asyncio.Event().wait()
         finally:

@@ -524,7 +524,8 @@ def test_one_voice_holds_for_the_whole_call() -> None:
     assert "output" not in play.sent[0]["session"]["audio"]
     play >> e.SessionConfirmed(play.talk.settings.declared(held=False))
     assert not [record for record in play.done(Record) if record.level > 20]
-    play.calls("hang_up", "{}", "resp_11", "call_2")
+    play >> e.ToolFinished("call_1", "hand_off_to_billing", "{}")
+    play.said("resp_11", "after resp_9").calls("hang_up", "{}", "resp_12", "call_2")
     (farewell,) = [sent["response"] for sent in play.sent if sent["type"] == "response.create"]
     assert farewell["audio"]["output"]["voice"] == "sage"
 

@@ -132,7 +132,7 @@ class SidebandModel(RealtimeModel):
 class ToolSession:
     """Runs the tools and handoffs of one call. The SDK's session behind it is opened with the first of them.
 
-    `team` are the agents of the call, who takes it first.
+    `team` are the agents of the call, who takes it first; `found` is what the lookup found, for all their tools.
     """
 
     def __init__(
@@ -142,9 +142,11 @@ class ToolSession:
         send: Send,
         tell: Callable[[ToolFinished | HandedOff], Awaitable[None]],
         gates: Gates | None = None,
+        found: Mapping[str, Any] | None = None,
     ) -> None:
         self._team = {agent.name: agent for agent in team}
-        self._running = _Running(context, gates or Gates())
+        self._found = found or {}
+        self._running = _Running(replace(context, variables={**context.variables, **self._found}), gates or Gates())
         self._tell = tell
         self._chosen = ""
         self._model = SidebandModel(send, self._finish, self._hand_off)
@@ -195,7 +197,7 @@ class ToolSession:
         """The SDK's session has another agent: from now on tools run as that one's."""
         agent = self._team[self._chosen]
         context = self._running.context
-        self._running.context = replace(context, agent=agent.name, variables=agent.variables)
+        self._running.context = replace(context, agent=agent.name, variables={**agent.variables, **self._found})
         await self._tell(HandedOff(agent.name))
 
     async def _finish(self, tool_call_id: str, name: str, output: str) -> None:
@@ -254,7 +256,7 @@ def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
         except ToolError as error:
             said = str(error)
             fields = {"call_id": running.context.call_id, "tool": tool.name}
-            logger.warning("a tool got arguments that do not fit", extra=fields)
+            logger.warning("a tool could not do what the model asked for", extra=fields)
         except Exception as error:
             said = _BROKE
             fields = {"call_id": running.context.call_id, "tool": tool.name, "error": frames(error)}

@@ -34,6 +34,7 @@ from runtime.settings import chosen_environment, read_settings
 from runtime.terminal import Paint
 
 _PROBLEMS, _USAGE = 1, 2
+_EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
@@ -198,6 +199,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise SettingsError("--revision", "cannot be used with --follow", "Serve a commit, or follow a branch.")
     if arguments.watch and (arguments.revision or arguments.follow):
         raise SettingsError("--watch", "cannot be used with --revision or --follow", "A commit does not change.")
+    for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
+        if given is not None and not arguments.follow:
+            raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
@@ -230,7 +234,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         background.append(lambda: watch(reloader, folder, modules))
     if arguments.follow:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
-        background.append(lambda: follow(reloader, arguments.follow, arguments.every, fetch))
+        background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     listener = server.listen(arguments.host, arguments.port)
     host = Host(current, settings, (log.record_to_log,), reload=reloader.reload, background=background)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
@@ -463,9 +467,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--every",
         type=_pause,
-        default=30.0,
         metavar="SECONDS",
-        help="how often to look at a followed branch (default: 30)",
+        help=f"how often to look at a followed branch (default: {_EVERY_SECONDS:g})",
     )
     serve.add_argument("--fetch", metavar="REMOTE", help="fetch a followed branch from a remote first")
     _environment(serve)
@@ -478,10 +481,17 @@ def _parser() -> argparse.ArgumentParser:
     _url(reload)
 
     status = _verb(verbs, "status", _status, "Print what a running host serves and how its last reload went.")
+    status.epilog = (
+        "Exit code: 0 all well, 1 the last reload was refused, an agent has problems, or the host is draining, "
+        "2 no host answers, or usage."
+    )
     _url(status)
 
     diff = _verb(verbs, "diff", _diff, "Tell in sentences what changed for callers between two revisions.")
-    diff.epilog = "Without revisions: HEAD and the work tree. Exit code: 0 nothing, 1 changes, 2 usage."
+    diff.epilog = (
+        "Without revisions: HEAD and the work tree. "
+        "Exit code: 0 nothing, 1 changes, 2 usage, or a catalog with problems."
+    )
     diff.add_argument("revisions", nargs="*", metavar="REV", help="one revision against the work tree, or two")
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)

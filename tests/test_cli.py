@@ -577,3 +577,23 @@ def test_a_followed_branch_is_not_looked_at_without_a_pause(capsys: pytest.Captu
         main(["serve", "--follow", "main", "--every", "0"])
     assert stopped.value.code == 2
     assert "less than a second" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("words", [["--every", "5"], ["--fetch", "origin"]])
+def test_what_only_a_followed_branch_needs_is_refused_without_one(words: list[str], capsys: Capture) -> None:
+    assert main(["serve", *words]) == 2
+    said = f"switchboard: {words[0]} does nothing without --follow. Name the branch: --follow main.\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("verb", ["check", "reload", "status", "diff", "who-answers"])
+def test_a_verb_whose_exit_code_answers_says_each_in_its_help(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert re.search(r"Exit code: 0 .* 1 .* 2 .*\.", " ".join(capsys.readouterr().out.split()))
+
+
+def test_status_without_a_host_exits_with_2(capsys: Capture) -> None:
+    assert main(["status", "--url", "http://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: http://127.0.0.1:9 is no running host")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from runtime.conflicts import conflicts
 from runtime.definition import AgentDefinition, Rule
 from runtime.draft import Draft, Source, ToolReader, draft, in_every_environment
-from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing
+from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing, some
 
 
 class Candidate(NamedTuple):
@@ -70,13 +70,9 @@ def told(drafts: Sequence[Draft]) -> set[Problem]:
         for problem in dict.fromkeys(made.problems):
             about.setdefault(problem, []).append("" if problem.file == made.file else made.name or made.file)
     return {
-        problem if "" in names or len(names) == len(drafts) else _with(problem, f"for {_some(sorted(names))}")
+        problem if "" in names or len(names) == len(drafts) else _with(problem, f"for {some(sorted(names))}")
         for problem, names in about.items()
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    return listing(names if len(names) < 4 else [*names[:2], f"{len(names) - 2:,} others"], "and")
 
 
 def _with(problem: Problem, words: str) -> Problem:
@@ -96,7 +92,7 @@ def check(sources: Iterable[Source], read_tool: ToolReader | None) -> list[Probl
 
 
 def _environments(names: Sequence[str]) -> str:
-    return f"environment{'' if len(names) == 1 else 's'} {_some(names)}"
+    return f"environment{'' if len(names) == 1 else 's'} {some(names)}"
 
 
 def demand_environment(environment: str, drafts: Sequence[Draft]) -> None:
@@ -104,7 +100,7 @@ def demand_environment(environment: str, drafts: Sequence[Draft]) -> None:
     known = sorted({name for made in drafts for name in made.environments or ()})
     if not environment or environment in known or any(made.environments is None for made in drafts):
         return  # a file that cannot be read may name it, and is a problem of its own
-    there = f"There {'is only' if len(known) == 1 else 'are'} {_some(known)}." if known else "No file names one."
+    there = f"There {'is only' if len(known) == 1 else 'are'} {some(known)}." if known else "No file names one."
     cure = did_you_mean(environment, known) or there
     raise SettingsError(f"'{environment}'", "is no environment of this catalog", cure)
 

@@ -15,7 +15,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -205,7 +204,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
-    from runtime.current import Current, Status
+    from runtime.current import Current
     from runtime.host import Host
     from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
@@ -221,14 +220,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     _find_modules([folder])
     modules = ToolModules(files.import_folders([folder]))
     read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool, arguments.environment)
-    reading = read(None)
-    if problems := files.without_agents([folder], reading.sources):
+    if problems := files.without_agents([folder], read(None).sources):
         raise CatalogError(problems)
-    first = drafts.of(reading.sources, tools_changed=False)
-    catalog = _assembled(first, reading.revision)
-    current = Current(catalog, Status(catalog.revision, datetime.now().astimezone()))
+    current = Current(Catalog({}))
     reloader = Reloader(current, read, drafts, modules, strict=not arguments.watch)
-    reloader.start(first)
+    reloader.start()
     background: list[Callable[[], Coroutine[Any, Any, None]]] = []
     if arguments.watch:
         background.append(lambda: watch(reloader, folder, modules))
@@ -238,6 +234,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     listener = server.listen(arguments.host, arguments.port)
     host = Host(current, settings, (log.record_to_log,), reload=reloader.reload, background=background)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
+    catalog = current.get()
     agents = reports.count(len(catalog.agents), "agent")
     agents += f" in the environment {arguments.environment}" if arguments.environment else ""
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)

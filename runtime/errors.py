@@ -50,6 +50,11 @@ def errors(problems: Iterable[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == "error"]
 
 
+def warnings(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems that a catalog is served with."""
+    return [problem for problem in problems if problem.severity == "warning"]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `"Did you mean 'voice'?"` for the nearest known word, or the only one that begins so, or `""`."""
     candidates = list(known)
@@ -64,6 +69,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def listing(words: Sequence[str], joiner: str = "or") -> str:
     """Return `"a, b or c"`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
+
+
+def some(words: Sequence[str]) -> str:
+    """Return `"a, b and c"`, or `"a, b and 38 others"` where they are many."""
+    return listing(words if len(words) < 4 else [*words[:2], f"{len(words) - 2:,} others"], "and")
 
 
 def frames(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import CallContext
-from runtime.catalog import Catalog, assemble, build
+from runtime import CallContext, reports
+from runtime.catalog import Catalog, build
 from runtime.current import Current, Status
 from runtime.definition import ToolDefinition
 from runtime.errors import CatalogError
@@ -68,10 +68,8 @@ class Watched(Current):
 def reloader(folder: Path, *, strict: bool = False, revision: str | None = None, environment: str = "") -> Reloader:
     modules = ToolModules([str(folder.parent)])
     read, drafts = reader(folder, revision), Drafts(read_tool, environment)
-    first = drafts.of(read(None).sources, tools_changed=False)
-    catalog = assemble((made.definition for made in first if made.definition), read(None).revision)
-    made = Reloader(Watched(catalog), read, drafts, modules, strict=strict)
-    made.start(first)
+    made = Reloader(Watched(Catalog({})), read, drafts, modules, strict=strict)
+    made.start()
     return made
 
 
@@ -195,6 +193,177 @@ def test_a_comment_is_a_reload_that_tells_of_no_tools(folder: Path, caplog: pyte
     with caplog.at_level("INFO"):
         assert reload(made).result == "loaded"
     assert "reloaded" not in caplog.text
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """Return what gives the lines that were logged since it was last asked."""
+
+    def lines() -> list[str]:
+        said = [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
+        caplog.clear()
+        return said
+
+    with caplog.at_level("INFO", "runtime.reload"):
+        yield lines
+
+
+Told = Callable[[], list[str]]
+WRONG = "desk.yaml:4:8: voice: 'nobody' is not one of"
+
+
+def keep_up(made: Reloader) -> Status:
+    return run(made.keep_up())
+
+
+def test_a_reload_is_told_in_a_line_or_two(folder: Path, told: Told) -> None:
+    made = reloader(folder)
+    assert told() == [], "a good start is told by the command"
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    (folder / "other.yaml").write_text(OTHER + "voice: cedar\n")
+    keep_up(made)
+    changed, wrong, stays = told()
+    assert changed == "INFO reloaded: changed other (voice)"
+    assert wrong.startswith("ERROR ")
+    assert WRONG in wrong
+    assert stays == "WARNING desk stays at the last good version; 2 agents live"
+
+
+def test_a_module_that_breaks_for_nine_agents_is_told_once(folder: Path, told: Told) -> None:
+    write_tool(folder, "one")
+    for number in range(9):
+        text = MINIMAL.replace("desk", f"a{number}").replace("+15550100001", f"+1777{number:04}")
+        (folder / f"a{number}.yaml").write_text(text + TOOL)
+    made = reloader(folder)
+    write_tool(folder, "two", before="raise ValueError('no table')")
+    keep_up(made)
+    wrong, stay = told()
+    assert "'reloaded_tool' breaks when it is imported (ValueError: no table)" in wrong
+    assert "(in 9 places: " in wrong
+    assert stay == "WARNING 9 agents (a0, a1 and 7 others) stay at the last good version; 11 agents live"
+
+
+def test_what_is_still_wrong_is_not_told_again_when_another_file_is_saved(folder: Path, told: Told) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    keep_up(made)
+    told()
+    (folder / "other.yaml").write_text(OTHER + "voice: cedar\n")
+    keep_up(made)
+    assert told() == ["INFO reloaded: changed other (voice)"]
+    keep_up(made)
+    assert told() == []
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: somebody\n")
+    keep_up(made)
+    assert len(told()) == 2, "another problem is told"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_who_asks_for_a_reload_is_told_all_of_it_each_time(folder: Path, told: Told, strict: bool) -> None:
+    made = reloader(folder, strict=strict)
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    reload(made)
+    first = told()
+    reload(made)
+    assert told() == first
+    assert WRONG in first[0]
+    assert first[1].startswith("ERROR refused" if strict else "WARNING desk stays")
+
+
+def test_who_asks_for_nothing_new_is_told_so(folder: Path, told: Told) -> None:
+    made = reloader(folder)
+    reload(made)
+    assert told() == ["INFO nothing changes for callers; 2 agents live"]
+
+
+def test_when_the_last_problem_is_gone_that_is_told(folder: Path, told: Told) -> None:
+    made = reloader(folder)
+    (folder / "desk.yaml").write_text(MINIMAL.replace("100001", "100002"))
+    keep_up(made)
+    told()
+    (folder / "desk.yaml").write_text(MINIMAL)
+    keep_up(made)
+    assert told() == ["INFO all is well again; 2 agents live"]
+    away = folder.rename(folder.parent / "away")
+    keep_up(made)
+    gone, stays = told()
+    assert "is no file or folder" in gone
+    assert stays == "ERROR refused, and all stays as it was; 2 agents live"
+    keep_up(made)
+    assert told() == []
+    away.rename(folder)
+    keep_up(made)
+    assert told() == ["INFO all is well again; 2 agents live"]
+
+
+def test_the_status_says_since_when_and_when_it_last_looked(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = reloader(folder)
+    first = made.current.status
+    caplog.set_level("INFO", "runtime.reload")
+    status = reload(made)
+    assert status.live_since == first.live_since
+    assert status.looked_at > first.looked_at
+    data = status.as_data()
+    said = reports.status(data).splitlines()[0]
+    assert said.endswith(f", unchanged; live since {data['live_since']}; last looked {data['looked_at']}")
+    (record,) = caplog.records
+    assert {key: data[key] for key in ("revision", "result", "live_since", "looked_at")}.items() <= vars(record).items()
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
+    assert reload(made).live_since > status.live_since
+
+
+def test_a_host_that_watches_starts_with_the_agents_that_are_well(folder: Path, told: Told) -> None:
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    with pytest.raises(CatalogError, match="nobody"):
+        reloader(folder, strict=True)
+    made = reloader(folder)
+    assert voices(made) == {"other": "marin"}
+    assert made.current.status.result == "partly"
+    wrong, stays = told()
+    assert WRONG in wrong
+    assert stays == "WARNING what has problems is not served; 1 agent live"
+    (folder / "desk.yaml").write_text(MINIMAL)
+    keep_up(made)
+    assert told() == ["INFO reloaded: added desk", "INFO all is well again; 2 agents live"]
+
+
+def test_a_host_that_watches_does_not_start_when_no_agent_is_well(folder: Path) -> None:
+    (folder / "desk.yaml").write_text(MINIMAL + "voice: nobody\n")
+    (folder / "other.yaml").write_text("name: [")
+    with pytest.raises(CatalogError) as refused:
+        reloader(folder)
+    assert len(refused.value.problems) == 2
+
+
+def test_a_branch_that_cannot_be_fetched_is_told_once_and_so_is_its_return(folder: Path, told: Told) -> None:
+    from tests.test_git import commit, git
+
+    git(folder, "init", "-q", "-b", "main")
+    head = commit(folder)
+    made = reloader(folder, strict=True, revision="main")
+    first = made.current.status
+    answers = iter(["no network", "no network", "", ""])
+
+    async def work() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def fetch() -> str:
+            answer = next(answers, None)
+            if answer is None:
+                loop.call_soon_threadsafe(done.set)
+            return answer or ""
+
+        following = asyncio.create_task(follow(made, "main", 0.01, fetch))
+        await done.wait()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    run(work())
+    assert told() == ["WARNING the branch could not be fetched", "INFO the branch is fetched again"]
+    status = made.current.status
+    assert (status.wanted, status.live_since) == (head, first.live_since)
+    assert status.looked_at > first.looked_at
 
 
 def test_a_branch_that_does_not_move_leaves_alone_what_was_gone_back_to(folder: Path) -> None:

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -26,6 +27,7 @@ from runtime.definition import AgentDefinition, ToolDefinition
 from runtime.draft import Draft, Source, ToolReader, document_of, draft
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
 from runtime.incoming import SAMPLE_CALL, Headers
+from runtime.modules import Imports, ToolModules
 from runtime.phone import number_in
 from runtime.routing import Match, explain
 from runtime.session import settings_for
@@ -101,9 +103,15 @@ def _tool_reader(arguments: argparse.Namespace) -> ToolReader | None:
 
 
 def _read_tool(written: Any) -> ToolDefinition:
+    return _imports().read_tool(written)
+
+
+@cache
+def _imports() -> Imports:
+    """Return what imports tool modules: one in a process, as it knows which imports have not ended."""
     from runtime.realtime.tools import read_tool  # imports the SDK, which takes seconds: only for a tool
 
-    return read_tool(written)
+    return Imports(read_tool)
 
 
 def _find_modules(paths: Sequence[Path]) -> None:
@@ -206,7 +214,6 @@ def _serve(arguments: argparse.Namespace) -> int:
     from runtime import log, server
     from runtime.current import Current
     from runtime.host import Host
-    from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
     from runtime.reload import Drafts, Reloader, follow, watch
 
@@ -218,7 +225,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         cure = "Name the folder that holds the agents: switchboard serve FOLDER."
         raise SettingsError(str(folder), "is no folder", cure)
     _find_modules([folder])
-    modules = ToolModules(files.import_folders([folder]))
+    modules = ToolModules(files.import_folders([folder]), _imports())
     read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(_read_tool, arguments.environment)
     if problems := files.without_agents([folder], read(None).sources):
         raise CatalogError(problems)

@@ -1,4 +1,4 @@
-"""Tool modules that change while a host runs: which have changed, and forgetting them so that they are read afresh.
+"""Tool modules: imported within a limit of time, and forgotten when they have changed, so that they are read afresh.
 
 Old calls keep the functions that they began with: those hold on to their own module's names. Runs in a thread,
 never on the event loop.
@@ -7,12 +7,65 @@ never on the event loop.
 import ast
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from runtime.definition import ToolDefinition
+from runtime.draft import ToolReader
+from runtime.errors import EntrypointError
 from runtime.files import Signature, file_signature
+from runtime.threads import begin
+
+# Enough for one that loads a table plan or asks a database on import, and half of what `switchboard reload` waits:
+# it hears of the problem itself, and not that nobody answers.
+IMPORT_SECONDS = 30.0
+
+
+class Imports:
+    """Reads tools in threads: an import that takes too long is a problem, and keeps nobody else from being read."""
+
+    def __init__(self, read_tool: ToolReader, limit_seconds: float = IMPORT_SECONDS) -> None:
+        self._read = read_tool
+        self._limit_seconds = limit_seconds
+        self._late: dict[str, Future[ToolDefinition]] = {}
+        self._turned_away: set[str] = set()
+
+    def read_tool(self, written: Mapping[str, Any]) -> ToolDefinition:
+        """Make a tool out of one entry of `tools:`. Raises `EntrypointError`, also for a module that takes too long.
+
+        Such a module is waited for once. What it comes to in its own time, it has come to.
+        """
+        module = written["entrypoint"].partition(":")[0]
+        late = self._late.get(module)
+        if late is None or (late.done() and not _is_broken(module, late)):
+            late = begin(lambda: self._read(written), "switchboard-import")
+            if wait([late], self._limit_seconds).done:
+                return late.result()
+            self._late[module] = late
+        if late.done():
+            return late.result()
+        self._turned_away.add(module)
+        said = f"the module '{module}' is still being imported after {self._limit_seconds:g} s"
+        raise EntrypointError(said, "Show this to its engineer; its import should not wait for anything.")
+
+    def have_ended(self) -> bool:
+        """Tell whether an import that took too long has ended since this was last asked."""
+        ended = {module for module in self._turned_away if module not in self._late or self._late[module].done()}
+        self._turned_away -= ended
+        return bool(ended)
+
+    def forget(self, modules: Iterable[str]) -> None:
+        """Forget what became of modules that have changed."""
+        for module in modules:
+            self._late.pop(module, None)
+
+
+def _is_broken(module: str, late: "Future[ToolDefinition]") -> bool:
+    """Tell whether an import has failed, and not only the reading of one function."""
+    return late.exception() is not None and module not in sys.modules
 
 
 class _Known(NamedTuple):
@@ -29,8 +82,9 @@ class ToolModules:
     Modules that were there before, the runtime's own and installed packages are none of them.
     """
 
-    def __init__(self, folders: Iterable[str]) -> None:
+    def __init__(self, folders: Iterable[str], imports: Imports) -> None:
         self._folders = [Path(folder).resolve() for folder in folders]
+        self._imports = imports
         self._before = set(sys.modules)
         self._known: dict[str, _Known] = {}
         self._listed: frozenset[Path] = frozenset()
@@ -48,19 +102,22 @@ class ToolModules:
         self._listed = self._listing()
 
     def forget_changed(self) -> bool:
-        """Forget the modules whose content has changed, and those that import them. Return whether any has.
+        """Forget the modules whose content has changed, and those that import them.
 
         One that broke when it was last imported is tried again when its content changes, or when a file beside it
-        comes or goes.
+        comes or goes. Return whether tools must be read again: for these, or for an import that has ended late.
         """
+        have_ended = self._imports.have_ended()
         changed = {name for name in list(self._known) if self._has_changed(name)}
         broken = self._known.keys() - sys.modules.keys()
         if broken and self._listing() != self._listed:
             changed |= broken
         if not changed:
-            return False
-        for name in self._with_importers(changed):
+            return have_ended
+        forgotten = self._with_importers(changed)
+        for name in forgotten:
             sys.modules.pop(name, None)
+        self._imports.forget(forgotten)
         importlib.invalidate_caches()
         return True
 

@@ -6,6 +6,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,20 @@ def as_plain(error: BaseException) -> RuntimeError:
     plain = RuntimeError(type(error).__name__)
     plain.__cause__ = error
     return plain
+
+
+def begin(function: Callable[[], T], name: str) -> "Future[T]":
+    """Run a function in a thread of its own and return its future, for who waits in a thread too, and not for ever."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
 
 
 async def in_thread(function: Callable[[], T], name: str) -> T:

@@ -145,6 +145,15 @@ def test_an_interrupt_while_the_command_is_still_loading_is_quiet(tmp_path: Path
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 130)
 
 
+def test_an_interrupt_while_a_module_is_imported_is_obeyed() -> None:
+    waiting = "import os, signal, threading\nos.kill(os.getpid(), signal.SIGINT)\nthreading.Event().wait()\n"
+    write("waiting.py", waiting)
+    write("agents/desk.yaml", DESK + 'tools:\n  - entrypoint: "waiting:f"\n')
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*COMMAND, "check"], capture_output=True, text=True, env=environment, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "Checking 1 agent file …\n", 130)
+
+
 # ── check ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,9 +1,11 @@
 """Reloading: what is live after an edit, and what stays. Files are real, time is not waited for."""
 
 import asyncio
+import importlib
 import os
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from runtime.definition import ToolDefinition
 from runtime.errors import CatalogError
 from runtime.files import Folder
 from runtime.git import reader
-from runtime.modules import ToolModules
+from runtime.modules import IMPORT_SECONDS, Imports, ToolModules
 from runtime.realtime.tools import read_tool
 from runtime.reload import Drafts, Reloader, follow, watch
 from runtime.simulator import Script, ToolUse, Turn
@@ -65,9 +67,17 @@ class Watched(Current):
             await self._ended.wait()
 
 
-def reloader(folder: Path, *, strict: bool = False, revision: str | None = None, environment: str = "") -> Reloader:
-    modules = ToolModules([str(folder.parent)])
-    read, drafts = reader(folder, revision), Drafts(read_tool, environment)
+def reloader(
+    folder: Path,
+    *,
+    strict: bool = False,
+    revision: str | None = None,
+    environment: str = "",
+    import_seconds: float = IMPORT_SECONDS,
+) -> Reloader:
+    imports = Imports(read_tool, import_seconds)
+    modules = ToolModules([str(folder.parent)], imports)
+    read, drafts = reader(folder, revision), Drafts(imports.read_tool, environment)
     made = Reloader(Watched(Catalog({})), read, drafts, modules, strict=strict)
     made.start()
     return made
@@ -467,6 +477,60 @@ def test_a_module_that_was_missing_is_found_when_it_comes(folder: Path) -> None:
     assert says(made) == '"two"'
 
 
+WAITING = "from reloaded_gate import GATE\nGATE.wait()"
+
+
+@pytest.fixture
+def gate(folder: Path) -> Iterator[threading.Event]:
+    """Return what a module that is `WAITING` waits for."""
+    (folder.parent / "reloaded_gate.py").write_text("import threading\n\nGATE = threading.Event()\n")
+    gate: threading.Event = importlib.import_module("reloaded_gate").GATE
+    yield gate
+    gate.set()
+
+
+async def until_none_is_older(made: Reloader) -> None:
+    while (await made.reload()).older:
+        pass
+
+
+def test_an_import_that_does_not_end_keeps_the_last_good_tool_and_no_other_agent(
+    folder: Path, gate: threading.Event
+) -> None:
+    write_tool(folder, "one")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder, import_seconds=1)
+    write_tool(folder, "two", before=WAITING)
+    (folder / "other.yaml").write_text(OTHER + "voice: cedar\n")
+    status = reload(made)
+    assert status.older == ("desk",)
+    (problem,) = status.problems
+    said = (
+        "tools[1].entrypoint: the module 'reloaded_tool' is still being imported after 1 s. Show this to its engineer"
+    )
+    assert problem.text.startswith(said)
+    assert says(made) == '"one"'
+    assert voices(made)["other"] == "cedar"
+    (folder / "other.yaml").write_text(OTHER + "voice: sage\n")
+    assert reload(made).older == ("desk",)
+    assert voices(made)["other"] == "sage"
+    gate.set()
+    run(until_none_is_older(made))
+    assert says(made) == '"two"'
+
+
+def test_an_import_that_does_not_end_and_then_changes_is_imported_afresh(folder: Path, gate: threading.Event) -> None:
+    write_tool(folder, "one")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    made = reloader(folder, import_seconds=1)
+    write_tool(folder, "two", before=WAITING)
+    assert reload(made).older == ("desk",)
+    write_tool(folder, "three")
+    gate.set()
+    run(until_none_is_older(made))
+    assert says(made) == '"three"'
+
+
 # ── watching and following ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -477,7 +541,7 @@ async def until(made: Reloader, agent: str, voice: str) -> None:
 
 def test_a_watched_folder_is_live_after_a_save_however_the_editor_saves(folder: Path) -> None:
     made = reloader(folder)
-    modules = ToolModules([str(folder.parent)])
+    modules = ToolModules([str(folder.parent)], Imports(read_tool))
 
     async def work() -> None:
         watching = asyncio.create_task(watch(made, folder, modules, 0.1))
@@ -501,7 +565,7 @@ def test_forty_files_at_once_are_one_reload(folder: Path) -> None:
     swapped = made.current.swapped
 
     async def work() -> None:
-        watching = asyncio.create_task(watch(made, folder, ToolModules([]), 0.1))
+        watching = asyncio.create_task(watch(made, folder, ToolModules([], Imports(read_tool)), 0.1))
         (folder / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
         await until(made, "desk", "cedar")
         swapped.clear()

@@ -9,7 +9,6 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,7 +124,7 @@ class Reloader:
 
         Raises `CatalogError` when that leaves nothing to serve, and `SettingsError` when nothing can be read.
         """
-        catalog, status = self._choose(None, now())
+        catalog, status = self._choose(None)
         if catalog is None or not catalog.agents:
             raise CatalogError(list(status.problems))
         told = _telling(self.current.status, status, "", len(catalog.agents), asked=False)
@@ -167,23 +166,23 @@ class Reloader:
 
     def _make(self, revision: str | None, asked: bool) -> tuple[Catalog | None, Status, list[_Line]]:
         """Make the next catalog, and what to tell of it. Runs in a thread; only one at a time."""
-        before, previous, looked_at = self.current.get(), self.current.status, now()
+        before, previous = self.current.get(), self.current.status
         try:
-            catalog, status = self._choose(revision, looked_at)
+            catalog, status = self._choose(revision)
         except SettingsError as error:
             gone = Problem(error.name, 1, 1, "", error.message, error.cure)
-            catalog, status = None, self._refused((gone,), looked_at, revision)
+            catalog, status = None, self._refused((gone,), revision)
         after = catalog or before
         told = _telling(previous, status, reports.reloaded(before, after), len(after.agents), asked=asked)
         return catalog, status, told
 
-    def _choose(self, revision: str | None, looked_at: datetime) -> tuple[Catalog | None, Status]:
+    def _choose(self, revision: str | None) -> tuple[Catalog | None, Status]:
         reading, drafts = read_steadily(lambda: self._read(revision), self._draft)
         self._count += 1
         self._touched |= {made.file: self._count for made in drafts if self._newest.get(made.file) is not made}
         self._newest = {made.file: made for made in drafts}
         choose = self._strictly if self.strict else self._leniently
-        return choose(drafts, reading, looked_at)
+        return choose(drafts, reading)
 
     def _draft(self, reading: Reading) -> list[Draft]:
         try:
@@ -191,24 +190,26 @@ class Reloader:
         finally:
             self._modules.note()
 
-    def _strictly(self, drafts: Sequence[Draft], reading: Reading, at: datetime) -> tuple[Catalog | None, Status]:
+    def _strictly(self, drafts: Sequence[Draft], reading: Reading) -> tuple[Catalog | None, Status]:
         found = tuple(problems(drafts))
         if not drafts:
             found = (Problem("the catalog", 1, 1, "", "it has no agent left", "Agent files end in .yaml."),)
         if errors(found):
-            return None, self._refused(found, at, reading.revision)
+            return None, self._refused(found, reading.revision)
+        at = now()
         return self._next({made.file: made for made in drafts}, Status(reading.revision, at, at, "loaded", found))
 
-    def _leniently(self, drafts: Sequence[Draft], reading: Reading, at: datetime) -> tuple[Catalog | None, Status]:
+    def _leniently(self, drafts: Sequence[Draft], reading: Reading) -> tuple[Catalog | None, Status]:
         closed = tuple(f"{source.file}/" for source in reading.sources if source.unreadable)
         known = {made.file for made in drafts}
         hidden = [made for file, made in self._live.items() if file not in known and file.startswith(closed)]
         chosen = reconcile(self._live, [*drafts, *hidden], self._touched)
         result: Result = "partly" if errors(chosen.problems) else "loaded"
+        at = now()
         return self._next(chosen.serving, Status(reading.revision, at, at, result, chosen.problems, chosen.older))
 
-    def _refused(self, found: tuple[Problem, ...], at: datetime, wanted: str | None) -> Status:
-        return replace(self.current.status, looked_at=at, result="refused", problems=found, wanted=wanted)
+    def _refused(self, found: tuple[Problem, ...], wanted: str | None) -> Status:
+        return replace(self.current.status, looked_at=now(), result="refused", problems=found, wanted=wanted)
 
     def _next(self, serving: Mapping[str, Draft], status: Status) -> tuple[Catalog | None, Status]:
         """Return the catalog to serve, or None where the live one is the same already, and the status in full."""
@@ -218,7 +219,7 @@ class Reloader:
             result: Result = "unchanged" if status.is_well else status.result
             return None, replace(status, result=result, live_since=self.current.status.live_since)
         definitions = (made.definition for made in serving.values() if made.definition)
-        return assemble(definitions, status.revision), replace(status, live_since=now())
+        return assemble(definitions, status.revision), status
 
 
 def _telling(previous: Status, status: Status, changes: str, agents: int, *, asked: bool) -> list[_Line]:
@@ -234,7 +235,8 @@ def _telling(previous: Status, status: Status, changes: str, agents: int, *, ask
     again = status.is_well and not previous.is_well
     if wrong_anew or again or (asked and not changes):
         level = {"refused": logging.ERROR, "partly": logging.WARNING}.get(status.result, logging.INFO)
-        fields = {key: data[key] for key in ("revision", "wanted", "result", "live_since", "looked_at")}
+        keys = ["revision", "result", "live_since", "looked_at"] + ["wanted"] * (data["wanted"] != data["revision"])
+        fields = {key: data[key] for key in keys}
         lines.append(_Line(level, reports.live(data, agents, again=again), fields))
     return lines
 

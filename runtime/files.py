@@ -16,6 +16,7 @@ DEFAULTS = ("_defaults.yaml", "_defaults.yml")
 _ENDINGS = (".yaml", ".yml")
 
 SETTLED_SECONDS = 0.03  # a file that was written so long ago is written to its end
+_PATIENCE = 30  # how often we wait for that, a second at most
 
 Signature = tuple[int, ...]
 
@@ -64,10 +65,8 @@ class Folder:
 
     def _bytes(self, file: Path) -> bytes:
         known = self._read.get(file)
-        while known is None or known[0] != file_signature(file):
-            if (age := time.time() - file.stat().st_mtime) < SETTLED_SECONDS:
-                time.sleep(min(SETTLED_SECONDS, max(0.0, SETTLED_SECONDS - age)))  # somebody may still be writing
-            known = self._read[file] = (file_signature(file), file.read_bytes())
+        if known is None or known[0] != file_signature(file):
+            known = self._read[file] = settled(file)
         return known[1]
 
 
@@ -118,6 +117,20 @@ def file_signature(file: Path) -> Signature:
     if not stat.S_ISREG(about.st_mode):
         raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
     return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino, about.st_mode
+
+
+def settled(file: Path) -> tuple[Signature, bytes]:
+    """Return a file's signature and content when nobody is writing to it any more. Raises `OSError`."""
+    signature = file_signature(file)
+    for _ in range(_PATIENCE):
+        age = time.time() - signature[0] / 1e9
+        if age < SETTLED_SECONDS:
+            time.sleep(min(SETTLED_SECONDS, SETTLED_SECONDS - age))  # its time may lie in the future
+        raw = file.read_bytes()
+        before, signature = signature, file_signature(file)
+        if signature == before:
+            return signature, raw
+    raise OSError(errno.EBUSY, "somebody writes to it without end")
 
 
 def _no_catalog(path: Path) -> SettingsError:

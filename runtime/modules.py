@@ -84,7 +84,7 @@ class ToolModules:
 
     def __init__(self, folders: Iterable[str], imports: Imports) -> None:
         self._folders = [Path(folder).resolve() for folder in folders]
-        self._imports = imports
+        self.imports = imports
         self._before = set(sys.modules)
         self._known: dict[str, _Known] = {}
         self._listed: frozenset[Path] = frozenset()
@@ -107,7 +107,7 @@ class ToolModules:
         One that broke when it was last imported is tried again when its content changes, or when a file beside it
         comes or goes. Return whether tools must be read again: for these, or for an import that has ended late.
         """
-        have_ended = self._imports.have_ended()
+        have_ended = self.imports.have_ended()
         changed = {name for name in list(self._known) if self._has_changed(name)}
         broken = self._known.keys() - sys.modules.keys()
         if broken and self._listing() != self._listed:
@@ -117,7 +117,7 @@ class ToolModules:
         forgotten = self._with_importers(changed)
         for name in forgotten:
             sys.modules.pop(name, None)
-        self._imports.forget(forgotten)
+        self.imports.forget(forgotten)
         importlib.invalidate_caches()
         return True
 

@@ -5,19 +5,15 @@ import posixpath
 import re
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from runtime.draft import Source
 from runtime.errors import SettingsError
 from runtime.files import DEFAULTS, Folder, is_agent_file
 
-T = TypeVar("T")
-
 _TIMEOUT_SECONDS = 60
 _SHORT = 12
-_TRIES = 3  # a checkout takes a moment; what changes for longer than that need not be waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +70,13 @@ def current_revision(folder: Path, sources: Sequence[Source]) -> str:
 
     Outside a repository, the digest alone.
     """
-    return _revision(_state(folder), sources)
-
-
-def _revision(state: str | None, sources: Sequence[Source]) -> str:
+    state = _git(folder, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", ".")
     commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", state or "", re.MULTILINE)
     if commit is None:
         return _digest(sources)
     short = commit[1][:_SHORT]
     is_changed = any(line[0] != "#" for line in (state or "").splitlines())
     return f"{short}+{_digest(sources)}" if is_changed else short
-
-
-def _state(folder: Path) -> str | None:
-    """Return the commit that a folder stands at and what differs from it, in git's words; None outside a repository."""
-    return _git(folder, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", ".")
 
 
 def _digest(sources: Sequence[Source]) -> str:
@@ -101,29 +89,10 @@ def _digest(sources: Sequence[Source]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A catalog's sources as they stood at one moment, and the revision that this was.
-
-    `stands` tells whether the folder is at it still. A commit always is.
-    """
+    """A catalog's sources, and the revision that they stand at."""
 
     sources: Sequence[Source]
     revision: str
-    stands: Callable[[], bool] = field(default=lambda: True, repr=False)
-
-
-def read_steadily(read: Callable[[], Reading], make: Callable[[Reading], T]) -> tuple[Reading, T]:
-    """Read the catalog and make something of it; again, where it moved meanwhile, as by a commit or a checkout.
-
-    What was made may have read more files, beside the agents'. One that never stands still, so that nobody can tell
-    which commit was read, is told by its content: the revision has a `+`.
-    """
-    for _ in range(_TRIES):
-        reading = read()
-        made = make(reading)
-        if reading.stands():
-            return reading, made
-    commit = reading.revision.partition("+")[0]
-    return replace(reading, revision=f"{commit}+{_digest(reading.sources)}"), made
 
 
 def reader(folder: Path, revision: str | None) -> Callable[[str | None], Reading]:
@@ -137,9 +106,8 @@ def reader(folder: Path, revision: str | None) -> Callable[[str | None], Reading
     def read(other: str | None) -> Reading:
         wanted = other or revision
         if wanted is None:
-            state = _state(folder)
             found = work_tree.sources()
-            return Reading(found, _revision(state, found), lambda: _state(folder) == state)
+            return Reading(found, current_revision(folder, found))
         repository = around(folder)
         if repository is None:
             raise SettingsError(str(folder), "is in no git repository", "A revision needs one.")

@@ -19,7 +19,7 @@ from runtime.catalog import Catalog, assemble, demand_environment, problems
 from runtime.current import Current, Result, Status, now
 from runtime.draft import Draft, Source, ToolReader, draft
 from runtime.errors import CatalogError, Problem, SettingsError, errors, warnings
-from runtime.git import Reading, read_steadily
+from runtime.git import Reading
 from runtime.modules import ToolModules
 from runtime.reconcile import reconcile
 from runtime.threads import in_thread
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 QUIET_MS = 50  # an editor writes in steps, and a checkout touches forty files: one reload when it is quiet again
 LOOK_AGAIN_SECONDS = 3.0  # how often a folder is looked at when nothing is told, as when it vanished and came back
+LOOKS = 20  # after which a folder that changes all the time is left alone until the next reload
 
 
 Reader = Callable[[str | None], Reading]
@@ -115,6 +116,7 @@ class Reloader:
         self._modules = modules
         self._live: Mapping[str, Draft] = {}
         self._newest: Mapping[str, Draft] = {}
+        self._looked: tuple[str, Sequence[Draft]] = ("", ())
         self._touched: dict[str, int] = {}
         self._count = 0
         self._one_at_a_time = asyncio.Lock()
@@ -177,12 +179,22 @@ class Reloader:
         return catalog, status, told
 
     def _choose(self, revision: str | None) -> tuple[Catalog | None, Status]:
-        reading, drafts = read_steadily(lambda: self._read(revision), self._draft)
+        reading, drafts = self._look(revision)
         self._count += 1
         self._touched |= {made.file: self._count for made in drafts if self._newest.get(made.file) is not made}
         self._newest = {made.file: made for made in drafts}
         choose = self._strictly if self.strict else self._leniently
         return choose(drafts, reading)
+
+    def _look(self, revision: str | None) -> tuple[Reading, Sequence[Draft]]:
+        """Look until two looks agree: what both saw stood there at one moment, and was no half of a checkout."""
+        for _ in range(LOOKS):
+            reading = self._read(revision)
+            drafts = self._draft(reading)
+            (seen, before), self._looked = self._looked, (reading.revision, drafts)
+            if seen == reading.revision and [*map(id, before)] == [*map(id, drafts)]:
+                return reading, drafts
+        raise SettingsError("the catalog", "changes all the time while it is read", "Try again when it is quiet.")
 
     def _draft(self, reading: Reading) -> list[Draft]:
         try:

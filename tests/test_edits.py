@@ -21,7 +21,7 @@ from runtime.catalog import Catalog
 from runtime.current import Status
 from runtime.definition import AgentDefinition
 from runtime.files import SETTLED_SECONDS, Folder
-from runtime.git import reader
+from runtime.git import Reading, reader
 from runtime.modules import Imports, ToolModules
 from runtime.realtime.tools import read_tool
 from runtime.reload import Drafts, Reader, Reloader, watch
@@ -287,6 +287,49 @@ def test_a_tool_module_that_takes_long_to_import_delays_no_call(folder: Path) ->
             await at.live.until(lambda: version(at.live.get().agents["desk"]).tools == ("Return two.",))
 
     run(work())
+
+
+def test_what_is_saved_while_it_is_read_is_not_mixed_with_what_was_read(folder: Path) -> None:
+    text = MINIMAL.replace("instructions: Be brief.", "instructions_file: desk.md")
+
+    def save(voice: str) -> None:
+        (folder / "desk.md").write_text(f"You have the voice {voice}.")
+        (folder / "desk.yaml").write_text(f"{text}voice: {voice}\n")
+
+    save("cedar")
+    read, edits = reader(folder, None), list[str]()
+
+    def read_slowly(revision: str | None) -> Reading:
+        found = read(revision)
+        if edits:
+            save(edits.pop(0))
+        return found
+
+    made = reloader(folder, read_slowly)
+    edits += ["sage", "coral"]
+    assert reload(made).result == "loaded"
+    assert isinstance(made.current, Live)
+    heard = [version(catalog.agents["desk"]).instructions for catalog, _ in made.current.held]
+    assert heard == ["You have the voice cedar.", "You have the voice coral."]
+    assert voices(made)["desk"] == "coral"
+
+
+def test_a_folder_that_changes_at_every_look_is_refused_until_it_is_quiet(folder: Path) -> None:
+    read, speeds = reader(folder, None), list[int]()
+
+    def read_after_a_save(revision: str | None) -> Reading:
+        if speeds:
+            (folder / "desk.yaml").write_text(MINIMAL + f"speed: 1.{speeds.pop()}\n")
+        return read(revision)
+
+    made = reloader(folder, read_after_a_save)
+    speeds += range(1000, 1100)
+    status = reload(made)
+    assert (status.result, len(voices(made))) == ("refused", 2)
+    assert "changes all the time while it is read" in str(status.problems[0])
+    assert len(speeds) > 50, "not for ever"
+    speeds.clear()
+    assert reload(made).result == "loaded"
 
 
 def test_a_file_is_read_when_nobody_writes_to_it_any_more(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SettingsError
-from runtime.git import Reading, around, current_revision, fetcher, read_steadily, reader
+from runtime.git import around, current_revision, fetcher, reader
 from tests.house import MINIMAL
 
 
@@ -76,45 +76,6 @@ def test_without_a_repository_the_revision_is_the_digest(tmp_path: Path) -> None
     assert len(current_revision(tmp_path, reader(tmp_path, None)(None).sources)) == 8
     with pytest.raises(SettingsError, match="is in no git repository"):
         reader(tmp_path, "main")(None)
-
-
-def text(reading: Reading) -> str:
-    """Return what the one agent file and the text beside it say: the latter is read late, as by a draft."""
-    (source,) = reading.sources
-    return source.raw.decode() + source.sibling("texts/a.md").decode()
-
-
-@pytest.mark.parametrize("changed", ["desk.yaml", "texts/a.md"])
-def test_what_is_committed_while_files_are_read_is_read_again(agents: Path, changed: str) -> None:
-    read, made = reader(agents, None), []
-
-    def make(reading: Reading) -> str:
-        if not made:
-            (agents / changed).write_text(MINIMAL + "voice: cedar\n")
-            commit(agents)
-        made.append(text(reading))
-        return made[-1]
-
-    reading, last = read_steadily(lambda: read(None), make)
-    assert (len(made), reading.revision) == (2, git(agents, "rev-parse", "HEAD")[:12])
-    assert last == text(reader(agents, "HEAD")(None))
-
-
-def test_a_catalog_that_never_stands_still_is_told_by_its_content(agents: Path) -> None:
-    read, head = reader(agents, None), git(agents, "rev-parse", "HEAD")[:12]
-
-    def make(reading: Reading) -> str:
-        assert reading.revision == head, "before the save it stands at its commit"
-        git(agents, "commit", "-q", "--allow-empty", "-m", "x")
-        return head
-
-    def read_at_head() -> Reading:
-        nonlocal head
-        head = git(agents, "rev-parse", "HEAD")[:12]
-        return read(None)
-
-    reading, last = read_steadily(read_at_head, make)
-    assert reading.revision.startswith(f"{last}+")
 
 
 def test_a_revision_is_read_without_touching_the_work_tree(agents: Path) -> None:

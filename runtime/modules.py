@@ -7,6 +7,7 @@ never on the event loop.
 import ast
 import importlib
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 from runtime.definition import ToolDefinition
 from runtime.draft import ToolReader
 from runtime.errors import EntrypointError
-from runtime.files import Signature, file_signature
+from runtime.files import SETTLED_SECONDS, Signature, file_signature, settled
 from runtime.threads import begin
 
 # Enough for one that loads a table plan or asks a database on import, and half of what `switchboard reload` waits:
@@ -28,6 +29,7 @@ class Imports:
     """Reads tools in threads: an import that takes too long is a problem, and keeps nobody else from being read."""
 
     def __init__(self, read_tool: ToolReader, limit_seconds: float = IMPORT_SECONDS) -> None:
+        self.named: set[str] = set()  # all modules that were ever asked for, for those that cannot be imported
         self._read = read_tool
         self._limit_seconds = limit_seconds
         self._late: dict[str, Future[ToolDefinition]] = {}
@@ -39,6 +41,7 @@ class Imports:
         Such a module is waited for once. What it comes to in its own time, it has come to.
         """
         module = written["entrypoint"].partition(":")[0]
+        self.named.add(module)
         late = self._late.get(module)
         if late is None or (late.done() and not _is_broken(module, late)):
             late = begin(lambda: self._read(written), "switchboard-import")
@@ -86,8 +89,10 @@ class ToolModules:
         self._folders = [Path(folder).resolve() for folder in folders]
         self.imports = imports
         self._before = set(sys.modules)
+        self._missing: set[str] = set()
         self._known: dict[str, _Known] = {}
-        self._listed: frozenset[Path] = frozenset()
+        self._listed = self._listing()
+        self._began = time.time()
         sys.dont_write_bytecode = True  # a cached module is told from its source by whole seconds only
 
     def folders(self) -> set[Path]:
@@ -96,22 +101,37 @@ class ToolModules:
 
     def note(self) -> None:
         """Remember the modules as they are now, after tools were read."""
-        for name, file in self._modules():
+        broken = {name: self._file_of(name) for name in self.imports.named - self._known.keys() - sys.modules.keys()}
+        self._missing = {name for name, file in broken.items() if file is None}
+        found = [(name, file) for name, file in broken.items() if file is not None]
+        for name, file in [*self._modules(), *found]:
             if name not in self._known:
-                self._known[name] = _Known(file, file_signature(file), file.read_bytes())
+                self._known[name] = self._first_seen(file)
         self._listed = self._listing()
+
+    def _first_seen(self, file: Path) -> _Known:
+        """Return a file as it was when its module was imported; as nothing, where it may have changed since."""
+        try:
+            signature = file_signature(file)
+            if max(signature[:2]) < (self._began - SETTLED_SECONDS) * 1e9:
+                return _Known(file, signature, file.read_bytes())
+        except OSError:
+            pass
+        return _Known(file, (), b"")
 
     def forget_changed(self) -> bool:
         """Forget the modules whose content has changed, and those that import them.
 
-        One that broke when it was last imported is tried again when its content changes, or when a file beside it
-        comes or goes. Return whether tools must be read again: for these, or for an import that has ended late.
+        One that broke when it was last imported is tried again when its content changes, or a file beside it. Return
+        whether tools must be read again: for these, or for an import that has ended late.
         """
+        self._began = time.time()
         have_ended = self.imports.have_ended()
         changed = {name for name in list(self._known) if self._has_changed(name)}
         broken = self._known.keys() - sys.modules.keys()
         if broken and self._listing() != self._listed:
             changed |= broken
+        changed |= {name for name in self._missing if self._file_of(name)}
         if not changed:
             return have_ended
         forgotten = self._with_importers(changed)
@@ -124,18 +144,23 @@ class ToolModules:
     def _has_changed(self, name: str) -> bool:
         known = self._known[name]
         try:
-            signature = file_signature(known.file)
-            if known.signature == signature:
+            if known.signature == file_signature(known.file):
                 return False
-            raw = known.file.read_bytes()
+            signature, raw = settled(known.file)
         except OSError:
             del self._known[name]
             return True
         self._known[name] = _Known(known.file, signature, raw)
         return known.raw != raw
 
-    def _listing(self) -> frozenset[Path]:
-        return frozenset(file for folder in self.folders() for file in folder.glob("*.py"))
+    def _listing(self) -> dict[Path, Signature]:
+        return {file: _signature(file) for folder in self.folders() for file in folder.glob("*.py")}
+
+    def _file_of(self, name: str) -> Path | None:
+        """Return the file of a module that is not imported, or None where there is none."""
+        path = name.replace(".", "/")
+        files = (folder / file for folder in self._folders for file in (f"{path}/__init__.py", f"{path}.py"))
+        return next((file for file in files if file.is_file()), None)
 
     def _modules(self) -> Iterator[tuple[str, Path]]:
         for name, module in list(sys.modules.items()):
@@ -154,6 +179,13 @@ class ToolModules:
         while more := {name for name, found in imports.items() if found & affected} - affected:
             affected |= more
         return affected
+
+
+def _signature(file: Path) -> Signature:
+    try:
+        return file_signature(file)
+    except OSError:
+        return ()
 
 
 def _imports(raw: bytes) -> set[str]:

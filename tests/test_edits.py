@@ -376,3 +376,44 @@ def test_a_file_that_is_written_to_without_end_holds_up_no_other(folder: Path) -
     assert status.older == ("desk",)
     assert "somebody writes to it without end" in str(status.problems[0])
     assert voices(made) == {"desk": "marin", "other": "cedar"}
+
+
+# ── tools that are edited ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def says(made: Reloader) -> tuple[str, ...]:
+    return version(made.current.get().agents["desk"]).tools
+
+
+def test_a_module_that_is_saved_while_it_is_imported_is_imported_again(folder: Path) -> None:
+    made = reloader(folder)
+    module = folder.parent / "edited_tool.py"
+    module.write_text(f"import pathlib\npathlib.Path(__file__).write_text({_tool('two')!r})\n{_tool('one')}")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    assert reload(made).result == "loaded"
+    assert says(made) == ("Return two.",)
+
+
+@pytest.mark.parametrize("first", [None, "def (", "raise SystemExit(3)", "import edited_words"])
+def test_a_tool_that_was_never_well_is_tried_again_when_its_module_changes(folder: Path, first: str | None) -> None:
+    made = reloader(folder)
+    module = folder.parent / "edited_tool.py"
+    if first is not None:
+        module.write_text(first)
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    assert reload(made).older == ("desk",)
+    assert reload(made).older == ("desk",)
+    module.write_text(_tool("one"))
+    assert reload(made).result == "loaded"
+    assert says(made) == ("Return one.",)
+
+
+def test_a_tool_is_tried_again_when_a_module_that_it_imports_is_mended(folder: Path) -> None:
+    made = reloader(folder)
+    (folder.parent / "edited_tool.py").write_text("from edited_words import answer\n")
+    (folder.parent / "edited_words.py").write_text("def (")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+    assert reload(made).older == ("desk",)
+    (folder.parent / "edited_words.py").write_text(_tool("one"))
+    assert reload(made).result == "loaded"
+    assert says(made) == ("Return one.",)

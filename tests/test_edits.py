@@ -8,29 +8,42 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import product
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from runtime.catalog import Catalog
+from runtime.catalog import Catalog, problems
 from runtime.current import Status
-from runtime.definition import AgentDefinition
+from runtime.definition import AgentDefinition, ToolDefinition
+from runtime.draft import Draft, Source, draft
+from runtime.errors import EntrypointError, errors
 from runtime.files import SETTLED_SECONDS, Folder
 from runtime.git import Reading, reader
 from runtime.modules import Imports, ToolModules
 from runtime.realtime.tools import read_tool
 from runtime.reload import Drafts, Reader, Reloader, watch
-from runtime.simulator import Script, ToolUse, Turn
+from runtime.simulator import Script, SimulatedCall, ToolUse, Turn
 from tests.house import MINIMAL, run
 from tests.line import Line, line
+from tests.test_git import git
 from tests.test_reload import Watched, reload, voices
 
+EDITS = 36  # in each seed; more of both find more
+SEEDS = 2
+BRANCHES = ("red", "blue")
+EDITED = ("ash", "birch", "cedar")  # agents that are edited, the last of them never committed
+STEADY = [f"steady{number}" for number in range(12)]  # agents that only a checkout touches, and that never are gone
 STEP_SECONDS = 0.004  # between two writes of an editor that saves in steps
+
+State = Mapping[str, bytes]
+"""Every file as it stood at one moment, by its path in the repository."""
 
 
 class Version(NamedTuple):
@@ -52,13 +65,227 @@ def version(agent: AgentDefinition) -> Version:
     return Version(agent.name, agent.digest, greeting, instructions, float(agent.data["speed"]), tools)
 
 
+class Author:
+    """Edits a catalog in a repository, well and badly, and knows every version that stood there complete."""
+
+    TOOL = "edited_tool.py"
+
+    def __init__(self, repository: Path, seed: int) -> None:
+        self.repository = repository
+        self.folder = repository / "agents"
+        self.stood: set[Version] = set()
+        self.recent: set[Version] = set()
+        self.gone: set[str] = set()
+        self.committed: Mapping[str, set[Version]] = {}
+        self._chance = Random(seed)
+        self._texts = 0
+        self._drafts: dict[Any, Draft] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Commit a good catalog on each branch, every file of it different from the other's."""
+        committed: dict[str, set[Version]] = {}
+        self.folder.mkdir()
+        git(self.repository, "init", "-q", "-b", BRANCHES[0])
+        for branch in BRANCHES:
+            for path in ("agents/ash.yaml", "agents/birch.yaml", "agents/birch.md", "agents/_defaults.yaml", self.TOOL):
+                (self.repository / path).write_text(self._good(path))
+            for name in STEADY:
+                (self.folder / f"{name}.yaml").write_text(self._good(f"agents/{name}.yaml"))
+            if branch != BRANCHES[0]:
+                git(self.repository, "checkout", "-q", "-b", branch)
+            git(self.repository, "add", "-A")
+            git(self.repository, "commit", "-qm", branch)
+            revision = git(self.repository, "rev-parse", "HEAD")[:12]
+            committed[revision] = self._note(self.state())
+        self.committed = committed
+
+    # ── texts ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _good(self, path: str) -> str:
+        """Return a new text for a file. Its last part can be cut off and leave a text that is well, but not whole."""
+        self._texts += 1
+        number, name = self._texts, Path(path).stem
+        if path.endswith(".md"):
+            return f"You are {name} in version {number}. " + "Be brief, and be kind to whoever calls. " * 3
+        if path == self.TOOL:
+            return _tool(f"half {number}") + "\n\n" + _tool(f"whole {number}")
+        if name == "_defaults":
+            return f"speed: 1.{number:03}\n# the house's values, of version {number}\n"
+        extra = "" if name in STEADY else f"variables: {{version: {number}}}\n"
+        instructions = (
+            "instructions_file: birch.md\n"
+            if name == "birch"
+            else f"instructions: You are {name} in version {number}.\n"
+        )
+        tools = "tools: [{entrypoint: 'edited_tool:answer'}]\n"
+        return (
+            f"name: {name}\nanswers: ['{self._number(name)}']\n{tools}{extra}"
+            f"greeting: This is {name} in version {number}.\n{instructions}# the end of version {number}\n"
+        )
+
+    def _number(self, name: str) -> str:
+        may_tie = self.committed and name not in STEADY  # two agents want one number then
+        return number_of("ash" if may_tie and self._chance.random() < 0.1 else name)
+
+    def _bad(self, path: str) -> str:
+        text = self._good(path)
+        if path.endswith(".py"):
+            return self._chance.choice(["raise SystemExit(3)\n", "def answer(\n", "import nothing_such\n"]) + text
+        if path.endswith(".md"):
+            return "{{ nobody }}"
+        return self._chance.choice([text[: self._chance.randrange(1, 12)], text + "voice: nobody\n", "x: [\n" + text])
+
+    # ── edits: each runs in a thread, and notes what stood ────────────────────────────────────────────────────
+
+    def edit(self) -> None:
+        """Make the next edit."""
+        chance = self._chance
+        kinds = [self._save] * 4 + [self._save_in_steps] * 4 + [self._replace] * 3
+        kinds += [self._break] * 2 + [self._delete, self._rename] + [self._check_out] * 3
+        before = self.state()
+        path = chance.choice(
+            ["agents/ash.yaml", "agents/birch.yaml", "agents/birch.md", "agents/cedar.yaml"] * 2
+            + ["agents/_defaults.yaml", self.TOOL, self.TOOL]
+        )
+        chance.choice(kinds)(path, before)
+
+    def _save(self, path: str, before: State) -> None:
+        (self.repository / path).write_text(self._good(path))
+        self._note(self.state())
+
+    def _break(self, path: str, before: State) -> None:
+        (self.repository / path).write_text(self._bad(path))
+        self._note(self.state())
+
+    def _save_in_steps(self, path: str, before: State) -> None:
+        """Write as some editors do: what is on the disk meanwhile may well be a valid text."""
+        text = self._good(path).encode()
+        cuts = sorted(self._chance.sample(range(len(text) // 2, len(text)), 2))
+        if path == self.TOOL:
+            cuts = [text.index(b"\n\n\n") + 1] * 2
+        began = time.monotonic()
+        with (self.repository / path).open("wb", buffering=0) as file:
+            for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+                file.write(text[start:end])
+                time.sleep(STEP_SECONDS)
+        if stalled(time.monotonic() - began):
+            for cut in cuts:
+                self._note({**before, path: text[:cut]})
+        self._note(self.state())
+
+    def _replace(self, path: str, before: State) -> None:
+        beside = self.repository / path
+        beside = beside.with_name(f".{beside.name}.swp")
+        beside.write_text(self._good(path))
+        beside.rename(self.repository / path)
+        self._note(self.state())
+
+    def _delete(self, path: str, before: State) -> None:
+        (self.repository / path).unlink(missing_ok=True)
+        self._note(self.state())
+
+    def _rename(self, path: str, before: State) -> None:
+        if (self.folder / "ash.yaml").exists():
+            (self.folder / "ash.yaml").rename(self.folder / "cedar.yaml")
+        self._note(self.state())
+
+    def _check_out(self, path: str, before: State) -> None:
+        """Go to another branch, and throw away what is not of it."""
+        git(self.repository, "checkout", "-qf", self._chance.choice(BRANCHES))
+        after = self.state()
+        changed = [self.repository / path for path in after if after[path] != before.get(path)]
+        times = sorted(file.stat().st_mtime for file in changed)
+        if times and stalled(times[-1] - times[0]):
+            self._note_mixtures(before, after)
+        self._note(after)
+        git(self.repository, "clean", "-fdq")
+        self._note(self.state())
+
+    # ── what stands ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def state(self) -> State:
+        """Return the files as they are."""
+        files = [*self.folder.glob("[!.]*"), *self.repository.glob(self.TOOL)]
+        return {file.relative_to(self.repository).as_posix(): file.read_bytes() for file in files}
+
+    def drafts(self, state: State) -> list[Draft]:
+        """Return a fresh draft of each agent in a state, however it came about."""
+        return [self._draft(state, path) for path in sorted(state) if is_agent(path)]
+
+    def _draft(self, state: State, path: str) -> Draft:
+        parts = (path, *(state.get(part) for part in (path, "agents/birch.md", "agents/_defaults.yaml", self.TOOL)))
+        if parts not in self._drafts:
+
+            def tool(written: Mapping[str, Any]) -> ToolDefinition:
+                return _made(state.get(self.TOOL, b"raise ImportError"), written)
+
+            self._drafts[parts] = draft(self._source(state, path), tool)
+        return self._drafts[parts]
+
+    def _source(self, state: State, path: str) -> Source:
+        def sibling(relative: str) -> bytes:
+            try:
+                return state[f"agents/{relative}"]
+            except KeyError:
+                raise FileNotFoundError(relative) from None
+
+        shared = "agents/_defaults.yaml"
+        defaults = None if path == shared or shared not in state else self._source(state, shared)
+        return Source((self.repository / path).as_posix(), state[path], sibling, defaults=defaults)
+
+    def _note(self, state: State) -> set[Version]:
+        found = {version(made.definition) for made in self.drafts(state) if made.definition}
+        self.stood |= found
+        self.recent |= found
+        self.gone |= {name for name in EDITED if f"agents/{name}.yaml" not in state}
+        return found
+
+    def quiet(self) -> None:
+        """Forget what is recent: since this moment nothing has been edited."""
+        self.recent, self.gone = set(), set()
+
+    def _note_mixtures(self, before: State, after: State) -> None:
+        """Note what stood while a checkout was held up half-way: of each file, the one before or the one after."""
+        parts = [
+            ["agents/birch.md"],
+            ["agents/_defaults.yaml"],
+            [self.TOOL],
+            [path for path in after if is_agent(path)],
+        ]
+        for chosen in product((before, after), repeat=len(parts)):
+            mixed = {
+                path: state[path] for state, part in zip(chosen, parts, strict=True) for path in part if path in state
+            }
+            self._note(mixed)
+
+
+def is_agent(path: str) -> bool:
+    return path.endswith(".yaml") and not path.endswith("_defaults.yaml")
+
+
 def stalled(seconds: float) -> bool:
     """Tell whether the machine held up an edit for so long that nobody can know it was not over."""
     return seconds > SETTLED_SECONDS - 0.01  # a file's time comes in ticks of a few ms
 
 
+def number_of(name: str) -> str:
+    """Return the number that an agent answers."""
+    return f"+1555{[*EDITED, *STEADY].index(name):07}"
+
+
 def _tool(words: str) -> str:
     return f'def answer() -> str:\n    """Return {words}."""\n    return "{words}"\n'
+
+
+def _made(raw: bytes, written: Mapping[str, Any]) -> ToolDefinition:
+    names: dict[str, Any] = {}
+    try:
+        exec(raw, names)
+        description = str(names["answer"].__doc__)
+    except BaseException as error:
+        raise EntrypointError("it breaks", "Mend it.") from error
+    return ToolDefinition(written["entrypoint"], written["name"], description, {}, 1.0)
 
 
 # ── the line ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +361,99 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         del sys.modules[name]
 
 
+# ── whatever happens ──────────────────────────────────────────────────────────────────────────────────────────
+
 USES = Turn("Which one are you?", (ToolUse("answer"), "That one."))
+CALLER = Script((USES, USES, USES), rest=0.05, patience=2)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_call_runs_one_whole_version_and_the_live_catalog_ends_as_the_folder_stands(
+    repository: Path, seed: int
+) -> None:
+    """Good and bad saves, in steps, by rename, of tools and shared files, deletes and checkouts, while calls go on."""
+    author, chance = Author(repository, seed), Random(seed)
+
+    async def work() -> None:
+        async with desk(author.folder) as at:
+            calls: list[SimulatedCall] = []
+            good = agents_by_file(at.live.get())
+
+            async def ring(name: str) -> None:
+                calls.append(await at.line.ring(script=CALLER, called=number_of(name)))
+
+            for _ in range(EDITS):
+                others: list[Coroutine[Any, Any, Any]] = [ring(chance.choice(EDITED)), ring(chance.choice(STEADY))]
+                if chance.random() < 0.5:  # as SIGHUP would, just then
+                    others.append(at.reloader.reload())
+                await asyncio.gather(asyncio.to_thread(author.edit), *others)
+                if chance.random() < 0.4:
+                    await at.live.settled()
+                    good = check_settled(author, at.live, good)
+            await at.live.settled()
+            check_settled(author, at.live, good)
+            await at.line.quiet()
+            check_catalogs(author, at.live.held)
+            check_calls(author, at.line, calls)
+
+    run(work(), 60)
+
+
+def agents_by_file(catalog: Catalog) -> dict[str, Version]:
+    return {agent.file: version(agent) for agent in catalog.agents.values()}
+
+
+def check_settled(author: Author, live: Live, good: Mapping[str, Version]) -> dict[str, Version]:
+    """Compare what is live with a fresh load of the folder; `good` is what was live when it was quiet before."""
+    fresh = {made.file: made for made in author.drafts(author.state())}
+    served = agents_by_file(live.get())
+    broken = {problem.file for problem in errors(live.status.problems)}
+    assert bool(broken) == bool(errors(problems(list(fresh.values())))), live.status
+    assert served.keys() <= fresh.keys(), "a file that is gone takes its agent with it"
+    for file, made in fresh.items():
+        if made.definition and file not in broken:
+            assert served.get(file) == version(made.definition)
+        elif file in served:
+            assert served[file] in author.recent | {good.get(file)}, "nothing older than the last good version"
+        else:
+            assert file not in good or Path(file).stem in author.gone, "the last good version stays"
+    author.quiet()
+    return served
+
+
+def check_catalogs(author: Author, held: Sequence[tuple[Catalog, Status]]) -> None:
+    for catalog, status in held:
+        versions = set(agents_by_file(catalog).values())
+        assert versions <= author.stood, "every version that was live stood in the folder, whole"
+        assert {one.agent for one in versions} >= set(STEADY), "nobody vanishes who was never gone"
+        called = [str(rule.called) for agent in catalog.agents.values() for rule in agent.answers]
+        assert len(called) == len(set(called)), "no two agents want one call"
+        if catalog.revision in author.committed and not status.older:
+            committed = {(one.agent, one.digest) for one in author.committed[catalog.revision]}
+            assert {(one.agent, one.digest) for one in versions} == committed, "a commit's name is its content"
+
+
+def check_calls(author: Author, served: Line, calls: list[SimulatedCall]) -> None:
+    heard: set[Version] = set()
+    for call in calls:
+        records = [record for call_id, record in served.records if call_id == call.call_id]
+        told = {record.what: {**record.fields, **record.private} for record in records}
+        results = {record.private["result"] for record in records if record.what == "tool finished"}
+        if "matched" not in told:
+            assert call.called not in map(number_of, STEADY)
+            continue
+        matched, ended, session = told["matched"], told["ended"], call.peer.session
+        assert (ended["outcome"], ended["greeting"]) == ("caller_hung_up", "exact"), told
+        assert (ended["revision"], ended["digest"]) == (matched["revision"], matched["digest"])
+        tools = tuple(tool["description"] for tool in session["tools"])
+        speed = session["audio"]["output"]["speed"]
+        ran = Version(
+            matched["agent"], matched["digest"], told["greeting"]["text"], session["instructions"], speed, tools
+        )
+        assert ran in author.stood
+        assert [f"Return {result[1:-1]}." for result in results] == list(tools), "one tool, of one version throughout"
+        heard.add(ran)
+    assert len(heard) > EDITS / 4, "calls came and went"
 
 
 # ── one by one ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,6 @@
 import asyncio
 import importlib
 import os
-import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime import CallContext, reports
-from runtime.catalog import Catalog, build
+from runtime.catalog import Catalog
 from runtime.current import Current, Status
 from runtime.definition import ToolDefinition
 from runtime.errors import CatalogError
@@ -21,9 +20,7 @@ from runtime.git import reader
 from runtime.modules import IMPORT_SECONDS, Imports, ToolModules
 from runtime.realtime.tools import read_tool
 from runtime.reload import Drafts, Reloader, follow, watch
-from runtime.simulator import Script, ToolUse, Turn
 from tests.house import MINIMAL, run
-from tests.line import line
 
 OTHER = MINIMAL.replace("desk", "other").replace("+15550100001", "+15550100002")
 TOOL = 'tools: [{entrypoint: "reloaded_tool:answer"}]\n'
@@ -605,92 +602,6 @@ def test_a_followed_branch_moves_to_each_good_commit_and_stays_at_the_last(folde
         assert voices(made)["desk"] == "marin"
 
     run(work())
-
-
-def test_every_call_runs_one_version_from_beginning_to_end_while_files_change(folder: Path) -> None:
-    """Good and broken saves while calls come and go: what a call was matched with is what it hears and what it uses."""
-    write_tool(folder, "0")
-    script = Script((Turn("Which one?", (ToolUse("answer"), "That one.")),))
-
-    async def work() -> None:
-        made = reloader(folder)
-        said: dict[str, str] = {}
-        async with line(current=made.current) as served:
-            for number in range(20):
-                write_tool(folder, str(number))
-                greeting = f"This is version {number}."
-                broken = "voice: nobody\n" if number % 3 == 2 else ""
-                (folder / "desk.yaml").write_text(MINIMAL + TOOL + f"greeting: {greeting}\n{broken}")
-                await made.reload()
-                if not broken:
-                    said[made.current.get().agents["desk"].digest] = greeting
-                await served.ring(script=script)
-            await served.quiet()
-            digests = [fields["digest"] for fields in served.told("matched")]
-            greetings = [fields["text"] for fields in served.told("greeting")]
-            assert sorted(greetings) == sorted(said[digest] for digest in digests)
-            versions = {greeting.rpartition(" ")[2].rstrip(".") for greeting in greetings}
-            assert {fields["result"].strip('"') for fields in served.told("tool finished")} == versions
-
-    run(work())
-
-
-# ── whatever happens ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_after_any_edits_what_is_live_is_complete_valid_and_the_newest_that_was(folder: Path, seed: int) -> None:
-    """Good and bad edits, partial writes, renames and deletes: when the dust settles, live equals a fresh load of the
-    folder, or the last good one where it has problems."""
-    chance = random.Random(seed)
-    made = reloader(folder)
-    names = [f"a{number}" for number in range(4)]
-    good: dict[str, str] = {}
-
-    def text(name: str) -> str:
-        number = chance.randrange(6)  # two agents may want one number
-        return (
-            MINIMAL.replace("desk", name).replace("+15550100001", f"+1999{number}")
-            + f"speed: 1.{chance.randrange(5)}\n"
-        )
-
-    for _ in range(25):
-        for _ in range(chance.randrange(1, 3)):
-            file = folder / f"{chance.choice(names)}.yaml"
-            match chance.randrange(5):
-                case 0 | 1:
-                    file.write_text(text(file.stem))
-                case 2:
-                    file.write_text(text(file.stem)[: chance.randrange(1, 30)])
-                case 3:
-                    file.unlink(missing_ok=True)
-                case 4 if file.exists():
-                    file.rename(folder / f"{chance.choice(names)}.yaml")
-        status = reload(made)
-        live = made.current.get()
-        served = [agent.file for agent in live.agents.values()]
-        assert len(served) == len(set(served)), "no file is served twice"
-        assert status.revision == live.revision
-        try:
-            fresh = build(Folder(folder).sources(), None)
-        except CatalogError:
-            assert status.result == "partly"
-            broken = {problem.file for problem in status.problems if problem.severity == "error"}
-            assert broken, "problems are told"
-            for agent in live.agents.values():
-                if agent.file not in broken:
-                    assert agent.digest == digest(folder, agent.file)
-        else:
-            assert status.older == ()
-            assert {a.name: a.digest for a in live.agents.values()} == {a.name: a.digest for a in fresh.agents.values()}
-            good = {agent.file: agent.digest for agent in live.agents.values()}
-    assert good is not None
-
-
-def digest(folder: Path, file: str) -> str:
-    import hashlib
-
-    return hashlib.sha256((folder / Path(file).name).read_bytes()).hexdigest()[:12]
 
 
 # ── families and environments ─────────────────────────────────────────────────────────────────────────────────

@@ -100,7 +100,7 @@ def _read(source: Source) -> _Written:
 
 def _read_file(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, list[Problem]]:
     if unreadable:
-        return None, [Problem(file, 1, 1, "", f"it cannot be read ({unreadable.lower()})", "Check its rights.")]
+        return None, [Problem(file, 0, 0, "", f"it cannot be read ({unreadable.lower()})", "Check its rights.")]
     return documents.read(raw, file)
 
 

@@ -16,14 +16,17 @@ Nothing here reads, waits or logs.
 
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in a document. Lines and columns count from 1; `field` is the author's own path."""
+    """One thing wrong in a document. Lines and columns count from 1; `field` is the author's own path.
+
+    Line 0 is no line: the problem is about a whole file or folder, a revision or an environment.
+    """
 
     file: str
     line: int
@@ -41,8 +44,13 @@ class Problem:
         cure = f" {self.cure}" if self.cure else ""
         return f"{warning}{subject}{self.message}.{cure}"
 
+    def as_data(self) -> dict[str, Any]:
+        """Return the fields for JSON; line and column are null where the problem is about no line."""
+        return asdict(self) | ({} if self.line else {"line": None, "column": None})
+
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {self.text}"
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

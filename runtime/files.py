@@ -100,7 +100,7 @@ def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Pro
     """Return a problem for each of these folders that holds no agent file."""
     cure = "Agent files end in .yaml or .yml, and neither they nor their folders begin with _ or a dot."
     return [
-        Problem(path.as_posix(), 1, 1, "", "there is no agent file in this folder", cure)
+        Problem(path.as_posix(), 0, 0, "", "there is no agent file in this folder", cure)
         for path in paths
         if path.is_dir() and not any(Path(source.file).is_relative_to(path) for source in sources)
     ]

@@ -30,14 +30,14 @@ def as_json(value: Any) -> str:
 
 
 def _json(problems: Sequence[Problem], checked: int) -> str:
-    return as_json({"checked": checked, "problems": [asdict(problem) for problem in problems]}) + "\n"
+    return as_json({"checked": checked, "problems": [problem.as_data() for problem in problems]}) + "\n"
 
 
 def _github(problems: Sequence[Problem], checked: int) -> str:
     """Return workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
-        f"::{problem.severity} file={_escaped(problem.file, ':,')},line={problem.line},col={problem.column}"
-        f"::{_escaped(problem.text)}\n"
+        f"::{problem.severity} file={_escaped(problem.file, ':,')}"
+        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{_escaped(problem.text)}\n"
         for problem in problems
     )
 

@@ -209,7 +209,7 @@ def test_a_missing_catalog_says_which_option_names_it(words: list[str], capsys: 
 
 
 NO_AGENT = (
-    "agents:1:1: there is no agent file in this folder. Agent files end in .yaml or .yml, and neither they nor their "
+    "agents: there is no agent file in this folder. Agent files end in .yaml or .yml, and neither they nor their "
     "folders begin with _ or a dot."
 )
 
@@ -219,14 +219,17 @@ def test_a_folder_without_an_agent_file_is_a_problem(capsys: Capture) -> None:
     assert main(["check"]) == 1
     assert capsys.readouterr().out == f"{NO_AGENT}\n0 agent files: 1 problem.\n"
     assert main(["check", "--format", "json"]) == 1
-    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == "agents"
+    (told,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (told["file"], told["line"], told["column"]) == ("agents", None, None)
+    assert main(["check", "--format", "github"]) == 1
+    assert capsys.readouterr().out.startswith("::error file=agents::there is no agent file in this folder. ")
 
 
 def test_each_folder_must_hold_an_agent_file(capsys: Capture) -> None:
     Path("more").mkdir()
     assert main(["check", ".", "more"]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("more:1:1: there is no agent file in this folder.")
+    assert printed.startswith("more: there is no agent file in this folder.")
     assert printed.endswith("1 agent file: 1 problem.\n")
 
 
@@ -245,7 +248,7 @@ def test_a_folder_that_cannot_be_read_is_a_problem(capsys: Capture) -> None:
         assert main(["check"]) == 1
     finally:
         Path("agents/more").chmod(0o755)
-    assert "agents/more:1:1: it cannot be read (permission denied)." in capsys.readouterr().out
+    assert "agents/more: it cannot be read (permission denied)." in capsys.readouterr().out
 
 
 def test_check_speaks_json(capsys: Capture) -> None:

@@ -29,13 +29,14 @@ ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
 class Source:
     """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
 
-    `unreadable` says why there are no bytes. `defaults` is the file whose values the agent inherits.
+    `unreadable` says why there are no bytes, `cure` what to do about it. `defaults` is the file whose values the agent inherits.
     """
 
     file: str
     raw: bytes
     sibling: Callable[[str], bytes] = field(repr=False)
     unreadable: str = ""
+    cure: str = ""
     defaults: "Source | None" = None
 
 
@@ -89,7 +90,7 @@ class _Written(NamedTuple):
 
 
 def _read(source: Source) -> _Written:
-    document, found = _read_file(source.file, source.raw, source.unreadable)
+    document, found = _read_file(source.file, source.raw, source.unreadable, source.cure)
     defaults, theirs = _defaults(source.defaults)
     is_whole = document is not None and (defaults is not None or source.defaults is None)
     named = layers.environments(document) | layers.environments(defaults) if is_whole else None
@@ -98,19 +99,19 @@ def _read(source: Source) -> _Written:
     return _Written(document, defaults, (*found, *theirs), named)
 
 
-def _read_file(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, list[Problem]]:
+def _read_file(file: str, raw: bytes, unreadable: str, cure: str) -> tuple[Document | None, list[Problem]]:
     if unreadable:
-        return None, [Problem(file, 0, 0, "", f"it cannot be read ({unreadable.lower()})", "Check its rights.")]
+        return None, [Problem(file, 0, 0, "", f"it cannot be read ({unreadable})", cure)]
     return documents.read(raw, file)
 
 
 def _defaults(source: Source | None) -> tuple[Document | None, tuple[Problem, ...]]:
-    return _checked_defaults(source.file, source.raw, source.unreadable) if source else (None, ())
+    return _checked_defaults(source.file, source.raw, source.unreadable, source.cure) if source else (None, ())
 
 
 @lru_cache(maxsize=8)  # a family of ten thousand agents has one file of defaults
-def _checked_defaults(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, tuple[Problem, ...]]:
-    document, found = _read_file(file, raw, unreadable)
+def _checked_defaults(file: str, raw: bytes, unreadable: str, cure: str) -> tuple[Document | None, tuple[Problem, ...]]:
+    document, found = _read_file(file, raw, unreadable, cure)
     if document is None:
         cure = "Write what all agents share, or delete the file."
         return None, tuple(replace(each, cure=cure) if each.message == documents.EMPTY else each for each in found)

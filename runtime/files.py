@@ -38,10 +38,7 @@ class Folder:
         defaults = self._defaults()
         closed: list[OSError] = []
         found = [self._source(file, defaults) for file in sorted(_agent_files(self.path, closed.append))]
-        for error in closed:
-            folder = Path(error.filename).as_posix()
-            found.append(Source(folder, b"", lambda path: b"", error.strerror or "unknown", defaults))
-        return found
+        return found + [_closed(Path(error.filename), error, _nothing_beside, defaults) for error in closed]
 
     def source(self, file: Path) -> Source:
         """Return one agent file of the catalog."""
@@ -59,15 +56,31 @@ class Folder:
             return self._bytes(target)
 
         try:
-            return Source(file.as_posix(), self._bytes(file), sibling, "", defaults)
+            return Source(file.as_posix(), self._bytes(file), sibling, defaults=defaults)
         except OSError as error:
-            return Source(file.as_posix(), b"", sibling, error.strerror or "unknown", defaults)
+            return _closed(file, error, sibling, defaults)
 
     def _bytes(self, file: Path) -> bytes:
         known = self._read.get(file)
         if known is None or known[0] != file_signature(file):
             known = self._read[file] = settled(file)
         return known[1]
+
+
+def _closed(path: Path, error: OSError, sibling: Callable[[str], bytes], defaults: Source | None) -> Source:
+    """Return the source of a file or folder that cannot be read, with the reason and its cure."""
+    unreadable, cure = (error.strerror or "unknown").lower(), "Put a plain file in its place, or delete it."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        cure = "Check its rights."
+    elif error.errno == errno.ELOOP:
+        unreadable, cure = "it is a link that leads to itself", "Link to the file that is meant, or delete it."
+    elif path.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        unreadable, cure = f"it is a link to nothing: {os.readlink(path)}", "Make that file, or delete the link."
+    return Source(path.as_posix(), b"", sibling, unreadable, cure, defaults)
+
+
+def _nothing_beside(path: str) -> bytes:
+    raise FileNotFoundError(path)
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:

@@ -1,5 +1,6 @@
 """Many files to one catalog: drafts, ties, names, digests, and that no bytes make them fall."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -373,6 +374,23 @@ def test_only_the_top_folder_has_defaults_and_a_file_named_alone_finds_them(tmp_
     (tmp_path / "deep" / "_defaults.yaml").write_text("voice: sage\n")
     (one,) = files.sources([tmp_path])
     assert made_in("", one).data["voice"] == "cedar"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("gone.md", "(it is a link to nothing: gone.md). Make that file, or delete the link."),
+        ("good.yaml/in.yaml", "(it is a link to nothing: good.yaml/in.yaml). Make that file, or delete the link."),
+        ("desk.yaml", "(it is a link that leads to itself). Link to the file that is meant, or delete it."),
+        (os.devnull, "(not a plain file). Put a plain file in its place, or delete it."),
+    ],
+)
+@pytest.mark.parametrize("name", ["desk.yaml", "_defaults.yaml"])
+def test_a_link_that_cannot_be_read_is_told_as_what_it_is(tmp_path: Path, name: str, target: str, said: str) -> None:
+    (tmp_path / "good.yaml").write_text("name: good\ninstructions: x\n")
+    (tmp_path / name).symlink_to(name if target == "desk.yaml" else target)
+    (found,) = catalog.check(files.sources([tmp_path]), None)
+    assert str(found) == f"{tmp_path / name}: it cannot be read {said}"
 
 
 def test_defaults_that_cannot_be_opened_are_a_problem_and_agents_are_still_checked(tmp_path: Path) -> None:

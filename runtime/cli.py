@@ -361,16 +361,18 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
-    print(f"A catalog repository in {folder.resolve()}")
+    made = set()
     for path, new in init.init(folder):
         print(f"  made  {path}" if new else f"  kept  {path} (it was there before)")
-    print("\nNext:")
+        made |= {path} if new else set()
+    print(f"\n{folder.resolve()} is a catalog repository. Next:")
     if folder.resolve() != Path.cwd():
         print(f"  cd {shlex.quote(str(folder))}")
     print(
         "  switchboard check    finds every problem\n"
         "  switchboard demo     shows a call on this machine, without a key\n"
-        "Open the folder in Visual Studio Code: it explains and completes every field. README.md tells the rest."
+        "Open the folder in Visual Studio Code: it explains and completes every field."
+        + (" README.md tells the rest." if "README.md" in made else "")
     )
     return 0
 

@@ -62,19 +62,22 @@ class Draft:
 
 
 def draft(source: Source, read_tool: ToolReader | None, environment: str = "") -> Draft:
-    """Read, check and construct one agent as it is in an environment. Never raises for what an author wrote."""
-    return _drafted(source, _read(source), read_tool, environment)
+    """Read, check and construct one agent as it is in an environment. Never raises for what an author wrote.
+
+    What only other environments would see is not judged.
+    """
+    return _drafted(source, _read(source, environment), read_tool, environment)
 
 
 def in_every_environment(source: Source, read_tool: ToolReader | None) -> dict[str, Draft]:
     """Return the agent's draft in each environment that its files name, and under `""` in none of them."""
-    written = _read(source)
+    written = _read(source, None)
     return {name: _drafted(source, written, read_tool, name) for name in ("", *sorted(written.environments or ()))}
 
 
 def document_of(source: Source, environment: str = "") -> Document:
     """Return the document, over its defaults, of an agent that has a definition."""
-    written = _read(source)
+    written = _read(source, environment)
     assert written.document is not None, f"{source.file} cannot be read"
     return layers.layered(written.document, written.defaults, environment)
 
@@ -89,13 +92,14 @@ class _Written(NamedTuple):
     environments: frozenset[str] | None
 
 
-def _read(source: Source) -> _Written:
+def _read(source: Source, environment: str | None) -> _Written:
+    """Read a source's files, and judge what an environment sees of each; None for all that they say."""
     document, found = _read_file(source.file, source.raw, source.unreadable, source.cure)
-    defaults, theirs = _defaults(source.defaults)
+    defaults, theirs = _defaults(source.defaults, environment)
     is_whole = document is not None and (defaults is not None or source.defaults is None)
     named = layers.environments(document) | layers.environments(defaults) if is_whole else None
     if document is not None and (not is_whole or layers.ENVIRONMENTS in _mapping(document.data)):
-        found = schemas.load("agent").check(document, complete=False)
+        found = schemas.load("agent").check(_seen(document, environment), complete=False)
     return _Written(document, defaults, (*found, *theirs), named)
 
 
@@ -105,17 +109,32 @@ def _read_file(file: str, raw: bytes, unreadable: str, cure: str) -> tuple[Docum
     return documents.read(raw, file)
 
 
-def _defaults(source: Source | None) -> tuple[Document | None, tuple[Problem, ...]]:
-    return _checked_defaults(source.file, source.raw, source.unreadable, source.cure) if source else (None, ())
+def _seen(document: Document, environment: str | None) -> Document:
+    """Return one file without what an environment does not see: others' overrides, and what its own replace."""
+    named = _mapping(document.data).get(layers.ENVIRONMENTS)
+    if environment is None or not isinstance(named, dict):
+        return document
+    replaced = _mapping(named.get(environment)).keys() - {"name"}
+    data = {field: value for field, value in document.data.items() if field not in replaced}
+    chosen = {name: overrides if name == environment else {} for name, overrides in named.items()}
+    return replace(document, data={**data, layers.ENVIRONMENTS: chosen})
+
+
+def _defaults(source: Source | None, environment: str | None) -> tuple[Document | None, tuple[Problem, ...]]:
+    if source is None:
+        return None, ()
+    return _checked_defaults(source.file, source.raw, source.unreadable, source.cure, environment)
 
 
 @lru_cache(maxsize=8)  # a family of ten thousand agents has one file of defaults
-def _checked_defaults(file: str, raw: bytes, unreadable: str, cure: str) -> tuple[Document | None, tuple[Problem, ...]]:
+def _checked_defaults(
+    file: str, raw: bytes, unreadable: str, cure: str, environment: str | None
+) -> tuple[Document | None, tuple[Problem, ...]]:
     document, found = _read_file(file, raw, unreadable, cure)
     if document is None:
         cure = "Write what all agents share, or delete the file."
         return None, tuple(replace(each, cure=cure) if each.message == documents.EMPTY else each for each in found)
-    found = schemas.load("defaults").check(document, complete=False)
+    found = schemas.load("defaults").check(_seen(document, environment), complete=False)
     return (document if isinstance(document.data, dict) else None), tuple(found)
 
 

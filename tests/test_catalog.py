@@ -339,6 +339,34 @@ def test_check_tells_each_problem_once_and_in_which_environments() -> None:
     ]
 
 
+@pytest.mark.parametrize("wrong", ["voice: marine", "name: x", "greeting: '{{ nobody }}'", "turn_detection: {type: x}"])
+@pytest.mark.parametrize("place", ["agent", "defaults"])
+def test_what_is_wrong_in_one_environment_keeps_no_other_from_being_served(wrong: str, place: str) -> None:
+    more = "voice: sage\nenvironments:\n  staging: {" + wrong + "}\n  test: {speed: 1.1}\n"
+    one = source("desk", INSTRUCTIONS + more) if place == "agent" else member("desk", INSTRUCTIONS + more)
+    assert made_in("", one).data["voice"] == made_in("test", one).data["voice"] == "sage"
+    (found,) = catalog.draft(one, None, "staging").problems
+    (checked,) = catalog.check([one], None)
+    assert (found.file, found.line) == (checked.file, checked.line)
+    assert found.message in checked.message
+
+
+@pytest.mark.parametrize("place", ["agent", "defaults"])
+def test_what_an_environment_replaces_is_not_judged_in_it(place: str) -> None:
+    more = INSTRUCTIONS + "voice: marine\nenvironments: {staging: {voice: sage}}\n"
+    one = source("desk", more) if place == "agent" else member("desk", more)
+    assert made_in("staging", one).data["voice"] == "sage"
+    assert len(catalog.draft(one, None).problems) == len(catalog.check([one], None)) == 1
+
+
+@pytest.mark.parametrize("named", ["3", "{Staging: {}}"])
+def test_environments_that_cannot_be_named_are_a_problem_of_every_one(named: str) -> None:
+    drafts = [
+        catalog.draft(source("desk", INSTRUCTIONS + f"environments: {named}\n"), None, name) for name in ("", "x")
+    ]
+    assert [len(made.problems) for made in drafts] == [1, 1]
+
+
 def test_a_tie_in_one_environment_is_found_though_only_one_of_the_two_names_it() -> None:
     one = source("a", INSTRUCTIONS + 'answers: ["+15551"]\n')
     other = source("b", INSTRUCTIONS + 'environments: {staging: {answers: ["+15551"]}, test: {answers: ["+15551"]}}\n')

@@ -79,8 +79,11 @@ def _with(problem: Problem, words: str) -> Problem:
     return replace(problem, message=f"{problem.message} ({words})")
 
 
-def check(sources: Iterable[Source], read_tool: ToolReader | None) -> list[Problem]:
-    """Return every problem in every environment, each once; one that the base does not have says where it stands."""
+def check(sources: Iterable[Source], read_tool: ToolReader | None, chosen: str = "") -> list[Problem]:
+    """Return every problem in every environment, each once; one that the base does not have says where it stands.
+
+    A chosen environment that no file names is warned of: other commands would refuse it.
+    """
     drafts = [in_every_environment(source, read_tool) for source in sources]
     base = problems([made[""] for made in drafts])
     elsewhere: dict[Problem, list[str]] = {}
@@ -88,7 +91,12 @@ def check(sources: Iterable[Source], read_tool: ToolReader | None) -> list[Probl
         for problem in problems([made.get(environment, made[""]) for made in drafts]):
             elsewhere.setdefault(problem, []).append(environment)
     news = elsewhere.keys() - set(base)
-    return sorted([*base, *(_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news)])
+    told = [_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news]
+    try:
+        demand_environment(chosen, [made[""] for made in drafts])
+    except SettingsError as unknown:
+        told.append(Problem(unknown.name, 0, 0, "", unknown.message, unknown.cure, "warning"))
+    return sorted([*base, *told])
 
 
 def _environments(names: Sequence[str]) -> str:

@@ -93,7 +93,9 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     _find_modules(paths)
-    problems = files.without_agents(paths, sources) + catalogs.check(sources, _tool_reader(arguments))
+    problems = files.without_agents(paths, sources)
+    whole = all(path.is_dir() for path in paths)  # a file alone does not name all environments
+    problems += catalogs.check(sources, _tool_reader(arguments), chosen_environment() if whole else "")
     print(reports.REPORTERS[arguments.format](problems, len(sources)), end="")
     return _PROBLEMS if errors(problems) else 0
 
@@ -418,6 +420,13 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _EveryEnvironment(argparse.Action):
+    """Refuses `check --environment`, which other verbs know."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.error("There is no --environment here: check looks at every environment.")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="switchboard",
@@ -434,6 +443,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--format", choices=sorted(reports.REPORTERS), default="text", help="how to print problems")
     check.add_argument("--no-tools", action="store_true", help="leave entrypoints alone: import no user code")
+    check.add_argument("--environment", nargs="?", action=_EveryEnvironment, help=argparse.SUPPRESS)
 
     show = _verb(verbs, "show", _show, "Print an agent with every default filled in, as YAML that checks again.")
     show.add_argument("name", metavar="NAME", help="the agent's name")

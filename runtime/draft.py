@@ -29,7 +29,8 @@ ToolReader = Callable[[Mapping[str, Any]], ToolDefinition]
 class Source:
     """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
 
-    `unreadable` says why there are no bytes, `cure` what to do about it. `defaults` is the file whose values the agent inherits.
+    `unreadable` says why there are no bytes, `cure` what to do about it. `defaults` is the file
+    whose values the agent inherits.
     """
 
     file: str

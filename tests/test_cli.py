@@ -84,6 +84,8 @@ def test_a_number_that_is_none_is_told_in_our_own_words(capsys: Capture) -> None
         (["chek"], "There is no command 'chek'. Did you mean 'check'?"),
         (["check", "--format", "jsn"], "--format is not one of github, json and text: 'jsn'. Did you mean 'json'?"),
         (["check", "--formt", "json"], "This is not understood: --formt"),
+        (["check", "--environment"], "There is no --environment here: check looks at every environment."),
+        (["check", "--environment=a"], "There is no --environment here: check looks at every environment."),
     ],
 )
 def test_a_word_that_is_none_is_answered_with_the_nearest(words: list[str], said: str, capsys: Capture) -> None:
@@ -558,12 +560,32 @@ def test_an_environment_that_no_file_names_exits_with_2_and_the_nearest(
 
 
 def test_check_looks_at_every_environment_whatever_is_chosen(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "nowhere")
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "test")
+    write("agents/night.yaml", "name: night\ninstructions: x\nenvironments: {test: {}}\n")
     write("agents/desk.yaml", STAGED.replace("voice: sage", "greeting: '{{ nobody }}'"))
     assert main(["check"]) == 1
     (line, _) = capsys.readouterr().out.splitlines()
     assert line.startswith("agents/desk.yaml:8:19: greeting: ")
     assert "(in the environment staging)" in line
+
+
+def test_check_warns_of_a_chosen_environment_that_no_file_names(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "stagin")
+    write("agents/desk.yaml", STAGED)
+    assert main(["check"]) == 0
+    warning, _ = capsys.readouterr().out.splitlines()
+    assert warning == "'stagin': warning: is no environment of this catalog. Did you mean 'staging'?"
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("words", [["show", "desk"], ["who-answers", "--called", "+15550100001"]])
+def test_a_problem_in_an_environment_that_does_not_run_stops_nothing(words: list[str], capsys: Capture) -> None:
+    write("agents/desk.yaml", STAGED.replace("voice: sage", "voice: marine"))
+    assert main(words) == 0
+    assert main([*words, "--environment", "staging"]) == 1
+    assert capsys.readouterr().err.startswith("agents/desk.yaml:8:12: environments.staging.voice: 'marine' is not ")
 
 
 def test_why_tells_where_each_value_comes_from(capsys: Capture) -> None:

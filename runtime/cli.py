@@ -93,10 +93,10 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     _find_modules(paths)
-    problems = files.without_agents(paths, sources)
+    problems = files.without_agents(paths, sources) + files.ignored_defaults(paths)
     whole = all(path.is_dir() for path in paths)  # a file alone does not name all environments
     problems += catalogs.check(sources, _tool_reader(arguments), chosen_environment() if whole else "")
-    print(reports.REPORTERS[arguments.format](problems, len(sources)), end="")
+    print(reports.REPORTERS[arguments.format](sorted(problems), len(sources)), end="")
     return _PROBLEMS if errors(problems) else 0
 
 

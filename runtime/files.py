@@ -119,10 +119,32 @@ def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Pro
     ]
 
 
+def ignored_defaults(paths: Sequence[Path]) -> list[Problem]:
+    """Return a warning for each file of defaults in these folders that no agent inherits from."""
+    found = []
+    for top in (path for path in paths if path.is_dir()):
+        for parent, names in _walked(top):
+            here = [name for name in DEFAULTS if name in names]
+            if Path(parent) not in paths:
+                message = "it is ignored: defaults are read only in the catalog's top folder"
+                cure = f"Write what it says in {(top / DEFAULTS[0]).as_posix()}, or delete it."
+            else:
+                message, cure = f"it is ignored: {DEFAULTS[0]} stands beside it", "Keep one of the two."
+                here = here[1:]
+            found += [Problem(Path(parent, name).as_posix(), 0, 0, "", message, cure, "warning") for name in here]
+    return found
+
+
 def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+    for parent, files in _walked(folder, on_error):
+        yield from (Path(parent, name) for name in files if is_agent_file([name]))
+
+
+def _walked(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that may hold agents, with the names of its files."""
     for parent, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if name[0] not in "_."]
-        yield from (Path(parent, name) for name in files if is_agent_file([name]))
+        yield parent, files
 
 
 def file_signature(file: Path) -> Signature:

@@ -193,6 +193,19 @@ def test_files_and_folders_that_begin_with_an_underscore_or_a_dot_are_no_agents(
     assert capsys.readouterr().out == "1 agent file: no problems.\n"
 
 
+def test_defaults_that_no_agent_inherits_are_warned_of(capsys: Capture) -> None:
+    for name in ("_defaults.yaml", "_defaults.yml", "deep/deeper/_defaults.yml", "_drafts/_defaults.yaml"):
+        write(f"agents/{name}", "voice: sage\n")
+    write("agents/deep/night.yaml", "name: night\ninstructions: x\n")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "agents/_defaults.yml: warning: it is ignored: _defaults.yaml stands beside it. Keep one of the two.",
+        "agents/deep/deeper/_defaults.yml: warning: it is ignored: defaults are read only in the catalog's top folder. "
+        "Write what it says in agents/_defaults.yaml, or delete it.",
+        "2 agent files: 2 warnings.",
+    ]
+
+
 def test_a_missing_path_exits_with_2_and_a_sentence(capsys: Capture) -> None:
     assert main(["check", "agnets"]) == 2
     said = capsys.readouterr().err

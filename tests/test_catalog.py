@@ -1,12 +1,10 @@
 """Many files to one catalog: drafts, ties, names, digests, and that no bytes make them fall."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from runtime import catalog, files
 from runtime.catalog import Catalog, Draft, Source
 from runtime.definition import AgentDefinition, construct, rules_of
 from runtime.errors import CatalogError, SettingsError
+from tests.house import calls_made
 
 INSTRUCTIONS = "instructions: Be kind.\n"
 
@@ -181,23 +180,6 @@ def test_two_rules_of_which_one_is_more_specific_or_that_never_meet_are_none(one
 
 def test_an_agent_does_not_tie_with_itself() -> None:
     assert ties(answering("a", "+15550100001", "+15550100001")) == []
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """Return how many Python functions are called in a piece of work: a clock that no busy machine slows."""
-    count = 0
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def tenants(number: int) -> Sequence[Draft]:

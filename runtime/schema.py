@@ -153,7 +153,7 @@ def _is_gap(error: ValidationError) -> bool:
 
 
 _MOST = 4096  # fields that are remembered: those that a family shares, and an agent's own for a while
-_well: dict[tuple[int, int], Any] = {}
+_verdicts: dict[tuple[int, int], tuple[Any, bool]] = {}  # each with its value, or another could come to have its id
 
 
 def _properties(validator: Any, fields: Mapping[str, Any], value: Any, _: Any) -> Iterator[ValidationError]:
@@ -166,15 +166,13 @@ def _properties(validator: Any, fields: Mapping[str, Any], value: Any, _: Any) -
 
 
 def _is_well(validator: Any, node: Any, value: Any) -> bool:
-    """Tell whether a value has no problem. What was well stays so: documents are never changed."""
-    key = (id(node), id(value))
-    if key not in _well:
-        if not validator.evolve(schema=node).is_valid(value):
-            return False
-        if len(_well) >= _MOST:
-            _well.clear()
-        _well[key] = value  # kept, or another could come to have its id
-    return True
+    """Tell whether a value has no problem. The verdict on a value stays: documents are never changed."""
+    known = _verdicts.get((id(node), id(value)))
+    if known is None:
+        if len(_verdicts) >= _MOST:
+            _verdicts.clear()
+        known = _verdicts[id(node), id(value)] = (value, validator.evolve(schema=node).is_valid(value))
+    return known[1]
 
 
 _KEYWORDS = {

@@ -26,7 +26,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: dict[Path, tuple[Signature, bytes]] = {}
+        self._read: dict[str, tuple[Signature, bytes]] = {}
 
     def sources(self) -> list[Source]:
         """Return the agent files, sorted by path; a file that cannot be read is a source that says so.
@@ -42,28 +42,28 @@ class Folder:
 
     def source(self, file: Path) -> Source:
         """Return one agent file of the catalog."""
-        return self._source(file, self._defaults())
+        return self._source(file.as_posix(), self._defaults())
 
     def _defaults(self) -> Source | None:
-        files = (self.path / name for name in DEFAULTS)
+        files = ((self.path / name).as_posix() for name in DEFAULTS)
         return next((self._source(file, None) for file in files if os.path.lexists(file)), None)
 
-    def _source(self, file: Path, defaults: Source | None) -> Source:
+    def _source(self, file: str, defaults: Source | None) -> Source:
         def sibling(relative: str) -> bytes:
-            target = (file.parent / PurePosixPath(relative)).resolve()
+            target = (Path(file).parent / PurePosixPath(relative)).resolve()
             if not target.is_relative_to(self.path.resolve()):
                 raise PermissionError(relative)
-            return self._bytes(target)
+            return self._bytes(target.as_posix())
 
         try:
-            return Source(file.as_posix(), self._bytes(file), sibling, defaults=defaults)
+            return Source(file, self._bytes(file), sibling, defaults=defaults)
         except OSError as error:
-            return _closed(file, error, sibling, defaults)
+            return _closed(Path(file), error, sibling, defaults)
 
-    def _bytes(self, file: Path) -> bytes:
+    def _bytes(self, file: str) -> bytes:
         known = self._read.get(file)
         if known is None or known[0] != file_signature(file):
-            known = self._read[file] = settled(file)
+            known = self._read[file] = settled(Path(file))
         return known[1]
 
 
@@ -135,9 +135,11 @@ def ignored_defaults(paths: Sequence[Path]) -> list[Problem]:
     return found
 
 
-def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[str]:
+    """Yield the paths of agent files, as words: a look at ten thousand has no time for as many `Path` objects."""
     for parent, files in _walked(folder, on_error):
-        yield from (Path(parent, name) for name in files if is_agent_file([name]))
+        beginning = Path(parent, "x").as_posix()[:-1]
+        yield from (beginning + name for name in files if is_agent_file([name]))
 
 
 def _walked(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[tuple[str, list[str]]]:
@@ -147,8 +149,8 @@ def _walked(folder: Path, on_error: Callable[[OSError], object] | None = None) -
         yield parent, files
 
 
-def file_signature(file: Path) -> Signature:
-    about = file.stat()
+def file_signature(file: Path | str) -> Signature:
+    about = os.stat(file)
     if not stat.S_ISREG(about.st_mode):
         raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
     return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino, about.st_mode

@@ -403,6 +403,26 @@ def test_a_link_that_cannot_be_read_is_told_as_what_it_is(tmp_path: Path, name: 
     assert str(found) == f"{tmp_path / name}: it cannot be read {said}"
 
 
+def test_a_look_at_files_that_stay_the_same_asks_little_of_each(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"agent-{number}.yaml").write_text(f"name: agent-{number}\n")
+    folder = files.Folder(tmp_path)
+    first = folder.sources()
+    assert calls_made(folder.sources) < 200 * 12
+    assert [each.raw for each in folder.sources()] == [each.raw for each in first]
+
+
+@pytest.mark.parametrize("folder", [".", "deep", "./deep/", "deep/../deep"])
+def test_an_agents_file_is_named_as_its_folder_was(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "deep" / "deeper" / "desk.yaml").write_text("name: desk\n")
+    (found,) = files.Folder(Path(folder)).sources()
+    assert found.file == (Path(folder) / ("deep/deeper" if folder == "." else "deeper") / "desk.yaml").as_posix()
+
+
 def test_defaults_that_cannot_be_opened_are_a_problem_and_agents_are_still_checked(tmp_path: Path) -> None:
     (tmp_path / "_defaults.yaml").symlink_to(tmp_path / "nowhere")
     (tmp_path / "desk.yaml").write_text("name: desk\nspeed: 9\n")

@@ -124,7 +124,8 @@ def _find_modules(paths: Sequence[Path]) -> None:
 def _catalog(arguments: argparse.Namespace, read_tool: ToolReader | None = _read_tool) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
     folder, found = _sources(arguments)
-    return _assembled(_drafts(found, read_tool, arguments.environment), git.current_revision(folder, found))
+    drafts = _drafts(found, read_tool, arguments.environment)
+    return _assembled(drafts, git.stand(folder, found).revision(drafts))
 
 
 def _sources(arguments: argparse.Namespace) -> tuple[Path, list[Source]]:
@@ -299,9 +300,10 @@ def _diff(arguments: argparse.Namespace) -> int:
     old, new = [*(arguments.revisions or ["HEAD"]), None][:2]
     before, after = (git.reader(folder, revision)(None) for revision in (old, new))
     drafts = [draft(source, None, arguments.environment) for source in before.sources]
-    earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision)
+    earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision(drafts))
     try:
-        later = _assembled(_drafts(after.sources, None, arguments.environment), after.revision)
+        drafts = _drafts(after.sources, None, arguments.environment)
+        later = _assembled(drafts, after.revision(drafts))
     except CatalogError as error:  # 1 would say that there are changes, which nobody can tell
         print(error, file=sys.stderr)
         return _USAGE

@@ -41,11 +41,16 @@ class Source:
     defaults: "Source | None" = None
 
 
+Beside = Mapping[tuple[str, str], bytes | None]
+"""What was read beside files, by the file and the path from it; None for what cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What became of one source: a definition when it has no errors, its problems, its name when readable.
 
-    `environments` are those that the agent may differ in, None when a file that may name some cannot be read.
+    `environments` are those that the agent may differ in, None when a file that may name some cannot be read. `beside`
+    is what was read beside the source and its defaults.
     """
 
     file: str
@@ -55,6 +60,7 @@ class Draft:
     name_at: tuple[int, int] = (1, 1)
     environments: frozenset[str] | None = frozenset()
     rules: tuple[Rule, ...] = ()
+    beside: Beside = field(default_factory=dict, repr=False)
 
     @property
     def standing(self) -> Standing:
@@ -147,11 +153,30 @@ def _drafted(source: Source, written: _Written, read_tool: ToolReader | None, en
         return Draft(source.file, None, tuple(sorted(written.problems)), *_name_of(written.document), None)
     environment = environment if environment in written.environments else ""
     document = layers.layered(written.document, written.defaults, environment)
-    definition, found, rules = _judged(source, document, read_tool, environment)
+    beside: dict[tuple[str, str], bytes | None] = {}
+    definition, found, rules = _judged(_noting(source, beside), document, read_tool, environment)
     found = [*written.problems, *_without(found, written.problems)]
     definition = None if errors(found) else definition
     name, place = _name_of(document)
-    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules)
+    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules, beside)
+
+
+def _noting(source: Source, beside: dict[tuple[str, str], bytes | None]) -> Source:
+    """Return a source that notes what is read beside it and beside its defaults."""
+
+    def sibling(path: str) -> bytes:
+        beside[source.file, path] = read_beside(source, path)
+        return source.sibling(path)
+
+    return replace(source, sibling=sibling, defaults=source.defaults and _noting(source.defaults, beside))
+
+
+def read_beside(source: Source, path: str) -> bytes | None:
+    """Return the bytes of a file beside a source, or None when it cannot be read."""
+    try:
+        return source.sibling(path)
+    except OSError:
+        return None
 
 
 def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:

@@ -17,7 +17,7 @@ import watchfiles
 from runtime import reports
 from runtime.catalog import Catalog, assemble, demand_environment, problems
 from runtime.current import Current, Result, Status, now
-from runtime.draft import Draft, Source, ToolReader, draft
+from runtime.draft import Draft, Source, ToolReader, draft, read_beside
 from runtime.errors import CatalogError, Problem, SettingsError, errors, warnings
 from runtime.git import Reading
 from runtime.modules import ToolModules
@@ -35,17 +35,13 @@ Reader = Callable[[str | None], Reading]
 """Reads the catalog, at a revision where one is named. Raises `SettingsError`."""
 
 
-Beside = dict[tuple[str, str], bytes | None]
-"""What was read beside a file, by that file and the path from it."""
-
-
 class Drafts:
     """Drafts of sources as they are in an environment, made again only for what has changed."""
 
     def __init__(self, read_tool: ToolReader | None, environment: str = "") -> None:
         self._read_tool = read_tool
         self._environment = environment
-        self._known: dict[str, tuple[Source, Beside, Draft]] = {}
+        self._known: dict[str, tuple[Source, Draft]] = {}
 
     def of(self, sources: Iterable[Source], *, tools_changed: bool) -> list[Draft]:
         """Return a draft for each source. `tools_changed`: agents with tools are drafted again too.
@@ -60,41 +56,23 @@ class Drafts:
     def _draft(self, source: Source, tools_changed: bool) -> Draft:
         known = self._known.get(source.file)
         if known is not None and not self._has_changed(source, known, tools_changed):
-            return known[2]
-        beside: Beside = {}
-        made = draft(_remembering(source, beside), self._read_tool, self._environment)
-        self._known[source.file] = (source, beside, made)
+            return known[1]
+        made = draft(source, self._read_tool, self._environment)
+        self._known[source.file] = (source, made)
         return made
 
-    def _has_changed(self, source: Source, known: tuple[Source, Beside, Draft], tools: bool) -> bool:
-        before, beside, made = known
+    def _has_changed(self, source: Source, known: tuple[Source, Draft], tools: bool) -> bool:
+        before, made = known
         if _content(source) != _content(before) or _content(source.defaults) != _content(before.defaults):
             return True
         if tools and (made.definition is None or made.definition.tools):
             return True
         holders = {holder.file: holder for holder in (source, source.defaults) if holder}
-        return any(_beside(holders[file], path) != raw for (file, path), raw in beside.items())
+        return any(read_beside(holders[file], path) != raw for (file, path), raw in made.beside.items())
 
 
 def _content(source: Source | None) -> tuple[str, bytes, str] | None:
     return None if source is None else (source.file, source.raw, source.unreadable)
-
-
-def _remembering(source: Source, beside: Beside) -> Source:
-    """Return a source that writes down what is read beside it and beside its defaults."""
-
-    def sibling(path: str) -> bytes:
-        beside[source.file, path] = _beside(source, path)
-        return source.sibling(path)
-
-    return replace(source, sibling=sibling, defaults=source.defaults and _remembering(source.defaults, beside))
-
-
-def _beside(source: Source, path: str) -> bytes | None:
-    try:
-        return source.sibling(path)
-    except OSError:
-        return None
 
 
 class _Line(NamedTuple):
@@ -103,6 +81,14 @@ class _Line(NamedTuple):
     level: int
     words: str
     fields: Mapping[str, Any]
+
+
+class _Look(NamedTuple):
+    """What stood in the catalog when it was looked at: its sources and the draft of each, and their revision."""
+
+    revision: str
+    sources: Sequence[Source]
+    drafts: Sequence[Draft]
 
 
 class Reloader:
@@ -116,7 +102,7 @@ class Reloader:
         self._modules = modules
         self._live: Mapping[str, Draft] = {}
         self._newest: Mapping[str, Draft] = {}
-        self._looked: tuple[str, Sequence[Draft]] = ("", ())
+        self._looked = _Look("", (), ())
         self._touched: dict[str, int] = {}
         self._count = 0
         self._one_at_a_time = asyncio.Lock()
@@ -147,7 +133,7 @@ class Reloader:
     def stands_at(self, revision: str) -> str:
         """Return the commit of a revision, or `""` when there is none. Asks git, so not for the event loop."""
         try:
-            return self._read(revision).revision
+            return self._read(revision).commit
         except SettingsError:
             return ""
 
@@ -179,21 +165,23 @@ class Reloader:
         return catalog, status, told
 
     def _choose(self, revision: str | None) -> tuple[Catalog | None, Status]:
-        reading, drafts = self._look(revision)
+        look = self._look(revision)
+        drafts = look.drafts
         self._count += 1
         self._touched |= {made.file: self._count for made in drafts if self._newest.get(made.file) is not made}
         self._newest = {made.file: made for made in drafts}
         choose = self._strictly if self.strict else self._leniently
-        return choose(drafts, reading)
+        return choose(look)
 
-    def _look(self, revision: str | None) -> tuple[Reading, Sequence[Draft]]:
+    def _look(self, revision: str | None) -> _Look:
         """Look until two looks agree: what both saw stood there at one moment, and was no half of a checkout."""
         for _ in range(LOOKS):
             reading = self._read(revision)
             drafts = self._draft(reading)
-            (seen, before), self._looked = self._looked, (reading.revision, drafts)
-            if seen == reading.revision and [*map(id, before)] == [*map(id, drafts)]:
-                return reading, drafts
+            look = _Look(reading.revision(drafts), reading.sources, drafts)
+            before, self._looked = self._looked, look
+            if before.revision == look.revision and [*map(id, before.drafts)] == [*map(id, drafts)]:
+                return look
         raise SettingsError("the catalog", "changes all the time while it is read", "Try again when it is quiet.")
 
     def _draft(self, reading: Reading) -> list[Draft]:
@@ -202,23 +190,23 @@ class Reloader:
         finally:
             self._modules.note()
 
-    def _strictly(self, drafts: Sequence[Draft], reading: Reading) -> tuple[Catalog | None, Status]:
-        found = tuple(problems(drafts))
-        if not drafts:
+    def _strictly(self, look: _Look) -> tuple[Catalog | None, Status]:
+        found = tuple(problems(look.drafts))
+        if not look.drafts:
             found = (Problem("the catalog", 1, 1, "", "it has no agent left", "Agent files end in .yaml."),)
         if errors(found):
-            return None, self._refused(found, reading.revision)
+            return None, self._refused(found, look.revision)
         at = now()
-        return self._next({made.file: made for made in drafts}, Status(reading.revision, at, at, "loaded", found))
+        return self._next({made.file: made for made in look.drafts}, Status(look.revision, at, at, "loaded", found))
 
-    def _leniently(self, drafts: Sequence[Draft], reading: Reading) -> tuple[Catalog | None, Status]:
-        closed = tuple(f"{source.file}/" for source in reading.sources if source.unreadable)
-        known = {made.file for made in drafts}
+    def _leniently(self, look: _Look) -> tuple[Catalog | None, Status]:
+        closed = tuple(f"{source.file}/" for source in look.sources if source.unreadable)
+        known = {made.file for made in look.drafts}
         hidden = [made for file, made in self._live.items() if file not in known and file.startswith(closed)]
-        chosen = reconcile(self._live, [*drafts, *hidden], self._touched)
+        chosen = reconcile(self._live, [*look.drafts, *hidden], self._touched)
         result: Result = "partly" if errors(chosen.problems) else "loaded"
         at = now()
-        return self._next(chosen.serving, Status(reading.revision, at, at, result, chosen.problems, chosen.older))
+        return self._next(chosen.serving, Status(look.revision, at, at, result, chosen.problems, chosen.older))
 
     def _refused(self, found: tuple[Problem, ...], wanted: str | None) -> Status:
         return replace(self.current.status, looked_at=now(), result="refused", problems=found, wanted=wanted)

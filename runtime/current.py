@@ -1,6 +1,6 @@
 """The holder of the live catalog and of how it came to be: get it, swap it. A call keeps the one it began with."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ class Status:
 
     def as_data(self) -> dict[str, Any]:
         """Return the status for JSON; each problem as its fields and as the text that `check` prints."""
-        problems = [{**asdict(problem), "text": str(problem)} for problem in self.problems]
+        problems = [{**problem.as_data(), "text": str(problem)} for problem in self.problems]
         return {
             "revision": self.revision,
             "wanted": self.wanted or self.revision,

@@ -72,6 +72,8 @@ def _closed(path: Path, error: OSError, sibling: Callable[[str], bytes], default
     unreadable, cure = (error.strerror or "unknown").lower(), "Put a plain file in its place, or delete it."
     if error.errno in (errno.EACCES, errno.EPERM):
         cure = "Check its rights."
+    elif error.errno == errno.EBUSY:
+        cure = "Save it once, and let it be."
     elif error.errno == errno.ELOOP:
         unreadable, cure = "it is a link that leads to itself", "Link to the file that is meant, or delete it."
     elif path.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR):

@@ -158,7 +158,7 @@ class Reloader:
         try:
             catalog, status = self._choose(revision)
         except SettingsError as error:
-            gone = Problem(error.name, 1, 1, "", error.message, error.cure)
+            gone = Problem(error.name, 0, 0, "", error.message, error.cure)
             catalog, status = None, self._refused((gone,), revision)
         after = catalog or before
         told = _telling(previous, status, reports.reloaded(before, after), len(after.agents), asked=asked)
@@ -193,7 +193,7 @@ class Reloader:
     def _strictly(self, look: _Look) -> tuple[Catalog | None, Status]:
         found = tuple(problems(look.drafts))
         if not look.drafts:
-            found = (Problem("the catalog", 1, 1, "", "it has no agent left", "Agent files end in .yaml."),)
+            found = (Problem("the catalog", 0, 0, "", "it has no agent left", "Agent files end in .yaml."),)
         if errors(found):
             return None, self._refused(found, look.revision)
         at = now()

@@ -144,7 +144,7 @@ def few(problems: Iterable[Problem]) -> list[str]:
 
 
 def _places(same: Sequence[Problem]) -> str:
-    places = some([f"{problem.file}:{problem.line}" for problem in same])
+    places = some([f"{problem.file}:{problem.line}" if problem.line else problem.file for problem in same])
     return f" (in {len(same):,} places: {places})" if len(same) > 1 else ""
 
 

@@ -697,7 +697,7 @@ def test_a_file_that_is_written_to_without_end_holds_up_no_other(folder: Path) -
         status = reload(made)
     if not stalled(writer.longest):
         assert status.older == ("desk",)
-        assert "somebody writes to it without end" in str(status.problems[0])
+        assert "somebody writes to it without end). Save it once" in str(status.problems[0])
         assert voices(made) == {"desk": "marin", "other": "cedar"}
 
 

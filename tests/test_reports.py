@@ -1,5 +1,6 @@
 """Problems and reloads as text: a line or two, however much there is to tell."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,11 @@ def test_the_same_sentence_is_told_once_with_its_places() -> None:
     (told,) = reports.few(found)
     assert told.startswith("agents/a.yaml:3:8: tools[0].entrypoint: 'x' breaks. Mend it.")
     assert told.endswith(" (in 9 places: agents/a.yaml:3, agents/b.yaml:3 and 7 others)")
+
+
+def test_a_place_that_is_no_line_is_told_without_one() -> None:
+    found = [replace(problem(file, ""), line=0, column=0) for file in "ab"]
+    assert reports.few(found)[0].endswith(" (in 2 places: agents/a.yaml and agents/b.yaml)")
 
 
 def test_different_problems_are_told_one_by_one_and_the_rest_counted() -> None:

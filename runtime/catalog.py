@@ -8,7 +8,7 @@ from runtime.abilities import ToolReader
 from runtime.conflicts import Conflict, conflicts
 from runtime.definition import AgentDefinition, Rule
 from runtime.draft import Draft, Source, draft, in_every_environment
-from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing
+from runtime.errors import CatalogError, Problem, SettingsError, did_you_mean, errors, listing, some
 from runtime.teams import misfits, reached
 
 
@@ -94,23 +94,22 @@ def told(drafts: Sequence[Draft]) -> set[Problem]:
         for problem in dict.fromkeys(made.problems):
             about.setdefault(problem, []).append("" if problem.file == made.file else made.name or made.file)
     return {
-        problem if "" in names or len(names) == len(drafts) else _with(problem, f"for {_some(sorted(names))}")
+        problem if "" in names or len(names) == len(drafts) else _with(problem, f"for {some(sorted(names))}")
         for problem, names in about.items()
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    return listing(names if len(names) < 4 else [*names[:2], f"{len(names) - 2:,} others"], "and")
 
 
 def _with(problem: Problem, words: str) -> Problem:
     return replace(problem, message=f"{problem.message} ({words})")
 
 
-def check(sources: Iterable[Source], read_tool: ToolReader | None, *, whole: bool = True) -> list[Problem]:
+def check(
+    sources: Iterable[Source], read_tool: ToolReader | None, chosen: str = "", *, whole: bool = True
+) -> list[Problem]:
     """Return every problem in every environment, each once; one that the base does not have says where it stands.
 
-    `whole` is false for some files of a catalog, as in `problems`.
+    A chosen environment that no file names is warned of: other commands would refuse it. `whole` is false for some
+    files of a catalog, as in `problems`.
     """
     drafts = [in_every_environment(source, read_tool) for source in sources]
     base = problems([made[""] for made in drafts], whole=whole)
@@ -119,11 +118,16 @@ def check(sources: Iterable[Source], read_tool: ToolReader | None, *, whole: boo
         for problem in problems([made.get(environment, made[""]) for made in drafts], whole=whole):
             elsewhere.setdefault(problem, []).append(environment)
     news = elsewhere.keys() - set(base)
-    return sorted([*base, *(_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news)])
+    told = [_with(problem, f"in the {_environments(elsewhere[problem])}") for problem in news]
+    try:
+        demand_environment(chosen, [made[""] for made in drafts])
+    except SettingsError as unknown:
+        told.append(Problem(unknown.name, 0, 0, "", unknown.message, unknown.cure, "warning"))
+    return sorted([*base, *told])
 
 
 def _environments(names: Sequence[str]) -> str:
-    return f"environment{'' if len(names) == 1 else 's'} {_some(names)}"
+    return f"environment{'' if len(names) == 1 else 's'} {some(names)}"
 
 
 def demand_environment(environment: str, drafts: Sequence[Draft]) -> None:
@@ -131,7 +135,7 @@ def demand_environment(environment: str, drafts: Sequence[Draft]) -> None:
     known = sorted({name for made in drafts for name in made.environments or ()})
     if not environment or environment in known or any(made.environments is None for made in drafts):
         return  # a file that cannot be read may name it, and is a problem of its own
-    there = f"There {'is only' if len(known) == 1 else 'are'} {_some(known)}." if known else "No file names one."
+    there = f"There {'is only' if len(known) == 1 else 'are'} {some(known)}." if known else "No file names one."
     cure = did_you_mean(environment, known) or there
     raise SettingsError(f"'{environment}'", "is no environment of this catalog", cure)
 

@@ -29,6 +29,7 @@ from runtime.definition import AgentDefinition
 from runtime.draft import Draft, Source, document_of, draft
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
 from runtime.incoming import SAMPLE_CALL, Headers
+from runtime.modules import ToolModules
 from runtime.phone import number_in
 from runtime.routing import Match, explain
 from runtime.session import settings_for
@@ -38,6 +39,7 @@ from runtime.terminal import Paint, width
 from runtime.tools import Tools
 
 _PROBLEMS, _USAGE = 1, 2
+_EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
@@ -95,10 +97,11 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     _find_modules(paths)
+    problems = files.without_agents(paths, sources) + files.ignored_defaults(paths)
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
-    found = catalogs.check(sources, _tool_reader(arguments), whole=whole)
-    problems = files.without_agents(paths, sources) + found
-    print(reports.REPORTERS[arguments.format](problems, len(sources)), end="")
+    chosen = chosen_environment() if whole else ""  # a file alone does not name all environments
+    problems += catalogs.check(sources, _tool_reader(arguments), chosen, whole=whole)
+    print(reports.REPORTERS[arguments.format](sorted(problems), len(sources)), end="")
     return _PROBLEMS if errors(problems) else 0
 
 
@@ -114,7 +117,8 @@ def _find_modules(paths: Sequence[Path]) -> None:
 def _catalog(arguments: argparse.Namespace, read_tool: ToolReader | None) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
     folder, found = _sources(arguments)
-    return _assembled(_drafts(found, read_tool, arguments.environment), git.current_revision(folder, found))
+    drafts = _drafts(found, read_tool, arguments.environment)
+    return _assembled(drafts, git.stand(folder, found).revision(drafts))
 
 
 def _sources(arguments: argparse.Namespace) -> tuple[Path, list[Source]]:
@@ -202,13 +206,15 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise SettingsError("--revision", "cannot be used with --follow", "Serve a commit, or follow a branch.")
     if arguments.watch and (arguments.revision or arguments.follow):
         raise SettingsError("--watch", "cannot be used with --revision or --follow", "A commit does not change.")
+    for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
+        if given is not None and not arguments.follow:
+            raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
     from runtime.call_log import CallLog
-    from runtime.current import Current, Status
+    from runtime.current import Current
     from runtime.host import Host
-    from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
     from runtime.reload import Drafts, Reloader, follow, watch
 
@@ -220,24 +226,21 @@ def _serve(arguments: argparse.Namespace) -> int:
         cure = "Name the folder that holds the agents: switchboard serve FOLDER."
         raise SettingsError(str(folder), "is no folder", cure)
     _find_modules([folder])
-    modules = ToolModules(files.import_folders([folder]))
     tools = Tools(serving=True)
+    modules = ToolModules(files.import_folders([folder]), tools.imports)
     read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(tools.read, arguments.environment)
-    reading = read(None)
-    if problems := files.without_agents([folder], reading.sources):
+    if problems := files.without_agents([folder], read(None).sources):
         raise CatalogError(problems)
-    first = drafts.of(reading.sources, tools_changed=False)
-    catalog = _assembled(first, reading.revision)
-    current = Current(catalog, Status(catalog.revision, datetime.now().astimezone()))
+    current = Current(Catalog({}))
     reloader = Reloader(current, read, drafts, modules, strict=not arguments.watch)
-    reloader.start(first)
+    reloader.start()
     background: list[Callable[[], Coroutine[Any, Any, None]]] = [tools.kept_open]
     if arguments.watch:
         background.append(lambda: watch(reloader, folder, modules))
     if arguments.follow:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
-        background.append(lambda: follow(reloader, arguments.follow, arguments.every, fetch))
-    call_log = _call_log(arguments.call_log, catalog)
+        background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
+    call_log = _call_log(arguments.call_log, current.get())
     listener = server.listen(arguments.host, arguments.port)
     host = Host(
         current,
@@ -248,6 +251,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         background=background,
     )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
+    catalog = current.get()
     agents = reports.count(len(catalog.agents), "agent")
     agents += f" in the environment {arguments.environment}" if arguments.environment else ""
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)
@@ -316,9 +320,10 @@ def _diff(arguments: argparse.Namespace) -> int:
     old, new = [*(arguments.revisions or ["HEAD"]), None][:2]
     before, after = (git.reader(folder, revision)(None) for revision in (old, new))
     drafts = [draft(source, None, arguments.environment) for source in before.sources]
-    earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision)
+    earlier = catalogs.assemble((made.definition for made in drafts if made.definition), before.revision(drafts))
     try:
-        later = _assembled(_drafts(after.sources, None, arguments.environment), after.revision)
+        drafts = _drafts(after.sources, None, arguments.environment)
+        later = _assembled(drafts, after.revision(drafts))
     except CatalogError as error:  # 1 would say that there are changes, which nobody can tell
         print(error, file=sys.stderr)
         return _USAGE
@@ -454,16 +459,18 @@ def _explain_code(arguments: argparse.Namespace) -> int:
 
 def _init(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
-    print(f"A catalog repository in {folder.resolve()}")
+    made = set()
     for path, new in init.init(folder):
         print(f"  made  {path}" if new else f"  kept  {path} (it was there before)")
-    print("\nNext:")
+        made |= {path} if new else set()
+    print(f"\n{folder.resolve()} is a catalog repository. Next:")
     if folder.resolve() != Path.cwd():
         print(f"  cd {shlex.quote(str(folder))}")
     print(
         "  switchboard check    finds every problem\n"
         "  switchboard demo     shows a call on this machine, without a key\n"
-        "Open the folder in Visual Studio Code: it explains and completes every field. README.md tells the rest."
+        "Open the folder in Visual Studio Code: it explains and completes every field."
+        + (" README.md tells the rest." if "README.md" in made else "")
     )
     return 0
 
@@ -509,6 +516,13 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _EveryEnvironment(argparse.Action):
+    """Refuses `check --environment`, which other verbs know."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        parser.error("There is no --environment here: check looks at every environment.")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="switchboard",
@@ -525,6 +539,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--format", choices=sorted(reports.REPORTERS), default="text", help="how to print problems")
     check.add_argument("--no-tools", action="store_true", help="leave entrypoints alone: import no user code")
+    check.add_argument("--environment", nargs="?", action=_EveryEnvironment, help=argparse.SUPPRESS)
 
     show = _verb(verbs, "show", _show, "Print an agent with every default filled in, as YAML that checks again.")
     show.add_argument("name", metavar="NAME", help="the agent's name")
@@ -572,9 +587,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--every",
         type=_pause,
-        default=30.0,
         metavar="SECONDS",
-        help="how often to look at a followed branch (default: 30)",
+        help=f"how often to look at a followed branch (default: {_EVERY_SECONDS:g})",
     )
     serve.add_argument("--fetch", metavar="REMOTE", help="fetch a followed branch from a remote first")
     _environment(serve)
@@ -587,10 +601,17 @@ def _parser() -> argparse.ArgumentParser:
     _url(reload)
 
     status = _verb(verbs, "status", _status, "Print what a running host serves and how its last reload went.")
+    status.epilog = (
+        "Exit code: 0 all well, 1 the last reload was refused, an agent has problems, or the host is draining, "
+        "2 no host answers, or usage."
+    )
     _url(status)
 
     diff = _verb(verbs, "diff", _diff, "Tell in sentences what changed for callers between two revisions.")
-    diff.epilog = "Without revisions: HEAD and the work tree. Exit code: 0 nothing, 1 changes, 2 usage."
+    diff.epilog = (
+        "Without revisions: HEAD and the work tree. "
+        "Exit code: 0 nothing, 1 changes, 2 usage, or a catalog with problems."
+    )
     diff.add_argument("revisions", nargs="*", metavar="REV", help="one revision against the work tree, or two")
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)

@@ -31,21 +31,28 @@ from runtime.template import template
 class Source:
     """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
 
-    `unreadable` says why there are no bytes. `defaults` is the file whose values the agent inherits.
+    `unreadable` says why there are no bytes, `cure` what to do about it. `defaults` is the file
+    whose values the agent inherits.
     """
 
     file: str
     raw: bytes
     sibling: Callable[[str], bytes] = field(repr=False)
     unreadable: str = ""
+    cure: str = ""
     defaults: "Source | None" = None
+
+
+Beside = Mapping[tuple[str, str], bytes | None]
+"""What was read beside files, by the file and the path from it; None for what cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What became of one source: a definition when it has no errors, its problems, its name when readable.
 
-    `environments` are those that the agent may differ in, None when a file that may name some cannot be read.
+    `environments` are those that the agent may differ in, None when a file that may name some cannot be read. `beside`
+    is what was read beside the source and its defaults.
     """
 
     file: str
@@ -56,6 +63,7 @@ class Draft:
     environments: frozenset[str] | None = frozenset()
     rules: tuple[Rule, ...] = ()
     handing: Handing = ALONE
+    beside: Beside = field(default_factory=dict, repr=False)
 
     @property
     def standing(self) -> Standing:
@@ -64,19 +72,22 @@ class Draft:
 
 
 def draft(source: Source, read_tool: ToolReader | None, environment: str = "") -> Draft:
-    """Read, check and construct one agent as it is in an environment. Never raises for what an author wrote."""
-    return _drafted(source, _read(source), read_tool, environment)
+    """Read, check and construct one agent as it is in an environment. Never raises for what an author wrote.
+
+    What only other environments would see is not judged.
+    """
+    return _drafted(source, _read(source, environment), read_tool, environment)
 
 
 def in_every_environment(source: Source, read_tool: ToolReader | None) -> dict[str, Draft]:
     """Return the agent's draft in each environment that its files name, and under `""` in none of them."""
-    written = _read(source)
+    written = _read(source, None)
     return {name: _drafted(source, written, read_tool, name) for name in ("", *sorted(written.environments or ()))}
 
 
 def document_of(source: Source, environment: str = "") -> Document:
     """Return the document, over its defaults, of an agent that has a definition."""
-    written = _read(source)
+    written = _read(source, environment)
     assert written.document is not None, f"{source.file} cannot be read"
     return layers.layered(written.document, written.defaults, environment)
 
@@ -91,33 +102,49 @@ class _Written(NamedTuple):
     environments: frozenset[str] | None
 
 
-def _read(source: Source) -> _Written:
-    document, found = _read_file(source.file, source.raw, source.unreadable)
-    defaults, theirs = _defaults(source.defaults)
+def _read(source: Source, environment: str | None) -> _Written:
+    """Read a source's files, and judge what an environment sees of each; None for all that they say."""
+    document, found = _read_file(source.file, source.raw, source.unreadable, source.cure)
+    defaults, theirs = _defaults(source.defaults, environment)
     is_whole = document is not None and (defaults is not None or source.defaults is None)
     named = layers.environments(document) | layers.environments(defaults) if is_whole else None
     if document is not None and (not is_whole or layers.ENVIRONMENTS in _mapping(document.data)):
-        found = schemas.load("agent").check(document, complete=False)
+        found = schemas.load("agent").check(_seen(document, environment), complete=False)
     return _Written(document, defaults, (*found, *theirs), named)
 
 
-def _read_file(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, list[Problem]]:
+def _read_file(file: str, raw: bytes, unreadable: str, cure: str) -> tuple[Document | None, list[Problem]]:
     if unreadable:
-        return None, [Problem(file, 1, 1, "", f"it cannot be read ({unreadable.lower()})", "Check its rights.")]
+        return None, [Problem(file, 0, 0, "", f"it cannot be read ({unreadable})", cure)]
     return documents.read(raw, file)
 
 
-def _defaults(source: Source | None) -> tuple[Document | None, tuple[Problem, ...]]:
-    return _checked_defaults(source.file, source.raw, source.unreadable) if source else (None, ())
+def _seen(document: Document, environment: str | None) -> Document:
+    """Return one file without what an environment does not see: others' overrides, and what its own replace."""
+    named = _mapping(document.data).get(layers.ENVIRONMENTS)
+    if environment is None or not isinstance(named, dict):
+        return document
+    replaced = _mapping(named.get(environment)).keys() - {"name"}
+    data = {field: value for field, value in document.data.items() if field not in replaced}
+    chosen = {name: overrides if name == environment else {} for name, overrides in named.items()}
+    return replace(document, data={**data, layers.ENVIRONMENTS: chosen})
+
+
+def _defaults(source: Source | None, environment: str | None) -> tuple[Document | None, tuple[Problem, ...]]:
+    if source is None:
+        return None, ()
+    return _checked_defaults(source.file, source.raw, source.unreadable, source.cure, environment)
 
 
 @lru_cache(maxsize=8)  # a family of ten thousand agents has one file of defaults
-def _checked_defaults(file: str, raw: bytes, unreadable: str) -> tuple[Document | None, tuple[Problem, ...]]:
-    document, found = _read_file(file, raw, unreadable)
+def _checked_defaults(
+    file: str, raw: bytes, unreadable: str, cure: str, environment: str | None
+) -> tuple[Document | None, tuple[Problem, ...]]:
+    document, found = _read_file(file, raw, unreadable, cure)
     if document is None:
         cure = "Write what all agents share, or delete the file."
         return None, tuple(replace(each, cure=cure) if each.message == documents.EMPTY else each for each in found)
-    found = schemas.load("defaults").check(document, complete=False)
+    found = schemas.load("defaults").check(_seen(document, environment), complete=False)
     return (document if isinstance(document.data, dict) else None), tuple(found)
 
 
@@ -129,11 +156,31 @@ def _drafted(source: Source, written: _Written, read_tool: ToolReader | None, en
         return Draft(source.file, None, tuple(sorted(written.problems)), *_name_of(written.document), None)
     environment = environment if environment in written.environments else ""
     document = layers.layered(written.document, written.defaults, environment)
-    definition, found, rules, handing = _judged(source, document, read_tool, environment)
+    beside: dict[tuple[str, str], bytes | None] = {}
+    definition, found, rules, handing = _judged(_noting(source, beside), document, read_tool, environment)
     found = [*written.problems, *_without(found, written.problems)]
     definition = None if errors(found) else definition
     name, place = _name_of(document)
-    return Draft(source.file, definition, tuple(sorted(set(found))), name, place, written.environments, rules, handing)
+    told = tuple(sorted(set(found)))
+    return Draft(source.file, definition, told, name, place, written.environments, rules, handing, beside)
+
+
+def _noting(source: Source, beside: dict[tuple[str, str], bytes | None]) -> Source:
+    """Return a source that notes what is read beside it and beside its defaults."""
+
+    def sibling(path: str) -> bytes:
+        beside[source.file, path] = read_beside(source, path)
+        return source.sibling(path)
+
+    return replace(source, sibling=sibling, defaults=source.defaults and _noting(source.defaults, beside))
+
+
+def read_beside(source: Source, path: str) -> bytes | None:
+    """Return the bytes of a file beside a source, or None when it cannot be read."""
+    try:
+        return source.sibling(path)
+    except OSError:
+        return None
 
 
 def _without(found: list[Problem], known: tuple[Problem, ...]) -> list[Problem]:

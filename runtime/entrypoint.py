@@ -75,9 +75,7 @@ def _module(name: str) -> ModuleType:
             raise EntrypointError(f"there is no module '{error.name}'", cure) from error
         cure = "Install what it needs, in the same environment as Switchboard."
         raise EntrypointError(f"'{name}' needs the module '{error.name}', which is not installed", cure) from error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a module may raise anything on import, SystemExit too
+    except BaseException as error:  # a module may raise anything on import; nobody presses Ctrl-C in its thread
         said = _first_line(error)
         raise EntrypointError(f"'{name}' breaks when it is imported ({said})", "Show this to its engineer.") from error
 

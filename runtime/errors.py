@@ -16,14 +16,17 @@ Nothing here reads, waits or logs.
 
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing wrong in a document. Lines and columns count from 1; `field` is the author's own path."""
+    """One thing wrong in a document. Lines and columns count from 1; `field` is the author's own path.
+
+    Line 0 is no line: the problem is about a whole file or folder, a revision or an environment.
+    """
 
     file: str
     line: int
@@ -41,13 +44,23 @@ class Problem:
         cure = f" {self.cure}" if self.cure else ""
         return f"{warning}{subject}{self.message}.{cure}"
 
+    def as_data(self) -> dict[str, Any]:
+        """Return the fields for JSON; line and column are null where the problem is about no line."""
+        return asdict(self) | ({} if self.line else {"line": None, "column": None})
+
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {self.text}"
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems that keep a catalog from being served; warnings do not."""
     return [problem for problem in problems if problem.severity == "error"]
+
+
+def warnings(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems that a catalog is served with."""
+    return [problem for problem in problems if problem.severity == "warning"]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -62,6 +75,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def listing(words: Sequence[str], joiner: str = "or") -> str:
     """Return `"a, b or c"`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
+
+
+def some(words: Sequence[str]) -> str:
+    """Return `"a, b and c"`, or `"a, b and 38 others"` where they are many."""
+    return listing(words if len(words) < 4 else [*words[:2], f"{len(words) - 2:,} others"], "and")
 
 
 def frames(error: BaseException) -> str:

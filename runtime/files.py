@@ -16,6 +16,7 @@ DEFAULTS = ("_defaults.yaml", "_defaults.yml")
 _ENDINGS = (".yaml", ".yml")
 
 SETTLED_SECONDS = 0.03  # a file that was written so long ago is written to its end
+_PATIENCE = 30  # how often we wait for that, a second at most
 
 Signature = tuple[int, ...]
 
@@ -25,7 +26,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: dict[Path, tuple[Signature, bytes]] = {}
+        self._read: dict[str, tuple[Signature, bytes]] = {}
 
     def sources(self) -> list[Source]:
         """Return the agent files, sorted by path; a file that cannot be read is a source that says so.
@@ -37,38 +38,51 @@ class Folder:
         defaults = self._defaults()
         closed: list[OSError] = []
         found = [self._source(file, defaults) for file in sorted(_agent_files(self.path, closed.append))]
-        for error in closed:
-            folder = Path(error.filename).as_posix()
-            found.append(Source(folder, b"", lambda path: b"", error.strerror or "unknown", defaults))
-        return found
+        return found + [_closed(Path(error.filename), error, _nothing_beside, defaults) for error in closed]
 
     def source(self, file: Path) -> Source:
         """Return one agent file of the catalog."""
-        return self._source(file, self._defaults())
+        return self._source(file.as_posix(), self._defaults())
 
     def _defaults(self) -> Source | None:
-        files = (self.path / name for name in DEFAULTS)
+        files = ((self.path / name).as_posix() for name in DEFAULTS)
         return next((self._source(file, None) for file in files if os.path.lexists(file)), None)
 
-    def _source(self, file: Path, defaults: Source | None) -> Source:
+    def _source(self, file: str, defaults: Source | None) -> Source:
         def sibling(relative: str) -> bytes:
-            target = (file.parent / PurePosixPath(relative)).resolve()
+            target = (Path(file).parent / PurePosixPath(relative)).resolve()
             if not target.is_relative_to(self.path.resolve()):
                 raise PermissionError(relative)
-            return self._bytes(target)
+            return self._bytes(target.as_posix())
 
         try:
-            return Source(file.as_posix(), self._bytes(file), sibling, "", defaults)
+            return Source(file, self._bytes(file), sibling, defaults=defaults)
         except OSError as error:
-            return Source(file.as_posix(), b"", sibling, error.strerror or "unknown", defaults)
+            return _closed(Path(file), error, sibling, defaults)
 
-    def _bytes(self, file: Path) -> bytes:
+    def _bytes(self, file: str) -> bytes:
         known = self._read.get(file)
-        while known is None or known[0] != file_signature(file):
-            if (age := time.time() - file.stat().st_mtime) < SETTLED_SECONDS:
-                time.sleep(min(SETTLED_SECONDS, max(0.0, SETTLED_SECONDS - age)))  # somebody may still be writing
-            known = self._read[file] = (file_signature(file), file.read_bytes())
+        if known is None or known[0] != file_signature(file):
+            known = self._read[file] = settled(Path(file))
         return known[1]
+
+
+def _closed(path: Path, error: OSError, sibling: Callable[[str], bytes], defaults: Source | None) -> Source:
+    """Return the source of a file or folder that cannot be read, with the reason and its cure."""
+    unreadable, cure = (error.strerror or "unknown").lower(), "Put a plain file in its place, or delete it."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        cure = "Check its rights."
+    elif error.errno == errno.EBUSY:
+        cure = "Save it once, and let it be."
+    elif error.errno == errno.ELOOP:
+        unreadable, cure = "it is a link that leads to itself", "Link to the file that is meant, or delete it."
+    elif path.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR):
+        unreadable, cure = f"it is a link to nothing: {os.readlink(path)}", "Make that file, or delete the link."
+    return Source(path.as_posix(), b"", sibling, unreadable, cure, defaults)
+
+
+def _nothing_beside(path: str) -> bytes:
+    raise FileNotFoundError(path)
 
 
 def sources(paths: Sequence[Path]) -> list[Source]:
@@ -101,23 +115,61 @@ def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Pro
     """Return a problem for each of these folders that holds no agent file."""
     cure = "Agent files end in .yaml or .yml, and neither they nor their folders begin with _ or a dot."
     return [
-        Problem(path.as_posix(), 1, 1, "", "there is no agent file in this folder", cure)
+        Problem(path.as_posix(), 0, 0, "", "there is no agent file in this folder", cure)
         for path in paths
         if path.is_dir() and not any(Path(source.file).is_relative_to(path) for source in sources)
     ]
 
 
-def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+def ignored_defaults(paths: Sequence[Path]) -> list[Problem]:
+    """Return a warning for each file of defaults in these folders that no agent inherits from."""
+    found = []
+    for top in (path for path in paths if path.is_dir()):
+        for parent, names in _walked(top):
+            here = [name for name in DEFAULTS if name in names]
+            if Path(parent) not in paths:
+                message = "it is ignored: defaults are read only in the catalog's top folder"
+                cure = f"Write what it says in {(top / DEFAULTS[0]).as_posix()}, or delete it."
+            else:
+                message, cure = f"it is ignored: {DEFAULTS[0]} stands beside it", "Keep one of the two."
+                here = here[1:]
+            found += [Problem(Path(parent, name).as_posix(), 0, 0, "", message, cure, "warning") for name in here]
+    return found
+
+
+def _agent_files(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[str]:
+    """Yield the paths of agent files, as words: a look at ten thousand has no time for as many `Path` objects."""
+    for parent, files in _walked(folder, on_error):
+        beginning = Path(parent, "x").as_posix()[:-1]
+        yield from (beginning + name for name in files if is_agent_file([name]))
+
+
+def _walked(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that may hold agents, with the names of its files."""
     for parent, folders, files in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if name[0] not in "_."]
-        yield from (Path(parent, name) for name in files if is_agent_file([name]))
+        yield parent, files
 
 
-def file_signature(file: Path) -> Signature:
-    about = file.stat()
+def file_signature(file: Path | str) -> Signature:
+    about = os.stat(file)
     if not stat.S_ISREG(about.st_mode):
         raise OSError(errno.EINVAL, "not a plain file")  # a pipe would be waited for
     return about.st_mtime_ns, about.st_ctime_ns, about.st_size, about.st_ino, about.st_mode
+
+
+def settled(file: Path) -> tuple[Signature, bytes]:
+    """Return a file's signature and content when nobody is writing to it any more. Raises `OSError`."""
+    signature = file_signature(file)
+    for _ in range(_PATIENCE):
+        age = time.time() - signature[0] / 1e9
+        if age < SETTLED_SECONDS:
+            time.sleep(min(SETTLED_SECONDS, SETTLED_SECONDS - age))  # its time may lie in the future
+        raw = file.read_bytes()
+        before, signature = signature, file_signature(file)
+        if signature == before:
+            return signature, raw
+    raise OSError(errno.EBUSY, "somebody writes to it without end")
 
 
 def _no_catalog(path: Path) -> SettingsError:

@@ -2,12 +2,13 @@
 
 import hashlib
 import posixpath
+import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.draft import Source
+from runtime.draft import Draft, Source
 from runtime.errors import SettingsError
 from runtime.files import DEFAULTS, Folder, is_agent_file
 
@@ -64,29 +65,40 @@ def around(folder: Path) -> Repository | None:
     return None if prefix is None else Repository(folder, prefix.strip())
 
 
-def current_revision(folder: Path, sources: Sequence[Source]) -> str:
-    """Return the commit that a folder stands at, with `+` and a content digest where it differs from it.
-
-    Outside a repository, the digest alone.
-    """
-    digest = hashlib.sha256()
-    shared = dict.fromkeys(source.defaults for source in sources if source.defaults)
-    for source in (*shared, *sources):
-        digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
-    short = digest.hexdigest()[:8]
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-    if not commit:
-        return short
-    changed = _git(folder, "--no-optional-locks", "status", "--porcelain", "--", ".")
-    return f"{commit.strip()[:_SHORT]}+{short}" if changed else commit.strip()[:_SHORT]
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A catalog's sources as they stood at one moment, and the revision that this was."""
+    """A catalog's sources, and the commit that they stand at; `""` outside a repository."""
 
     sources: Sequence[Source]
-    revision: str
+    commit: str
+    is_changed: bool = False
+
+    def revision(self, drafts: Iterable[Draft]) -> str:
+        """Return the commit, with `+` and a content digest where the folder differs from it.
+
+        Outside a repository, the digest alone. The content is that of the sources, and what their drafts read beside.
+        """
+        if not self.commit:
+            return self._digest(drafts)
+        return f"{self.commit}+{self._digest(drafts)}" if self.is_changed else self.commit
+
+    def _digest(self, drafts: Iterable[Draft]) -> str:
+        digest = hashlib.sha256()
+        shared = {source.defaults.file: source.defaults for source in self.sources if source.defaults}
+        for source in (*shared.values(), *self.sources):
+            digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
+        beside = {place: raw for made in drafts for place, raw in made.beside.items()}
+        for (file, path), raw in sorted(beside.items()):
+            digest.update(f"{file}\0{path}\0".encode() + (raw or b"") + b"\0")
+        return digest.hexdigest()[:8]
+
+
+def stand(folder: Path, sources: Sequence[Source]) -> Reading:
+    """Return the sources of a work tree with the commit that their folder stands at, and whether it differs."""
+    state = _git(folder, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--", ".")
+    lines = (state or "").splitlines()
+    commit = re.search(r"^# branch\.oid ([0-9a-f]+)$", state or "", re.MULTILINE)
+    return Reading(sources, commit[1][:_SHORT] if commit else "", any(line[0] != "#" for line in lines))
 
 
 def reader(folder: Path, revision: str | None) -> Callable[[str | None], Reading]:
@@ -100,8 +112,7 @@ def reader(folder: Path, revision: str | None) -> Callable[[str | None], Reading
     def read(other: str | None) -> Reading:
         wanted = other or revision
         if wanted is None:
-            found = work_tree.sources()
-            return Reading(found, current_revision(folder, found))
+            return stand(folder, work_tree.sources())
         repository = around(folder)
         if repository is None:
             raise SettingsError(str(folder), "is in no git repository", "A revision needs one.")

@@ -43,5 +43,5 @@ def _write(target: Path, content: bytes) -> bool:
         if target.is_symlink() or target.is_file():
             return False
         cure = "Name a folder that is new, or yours to write to."
-        raise SettingsError(str(target), f"cannot be written ({error.strerror})", cure) from error
+        raise SettingsError(str(error.filename or target), f"cannot be written ({error.strerror})", cure) from error
     return True

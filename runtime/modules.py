@@ -1,4 +1,4 @@
-"""Tool modules that change while a host runs: which have changed, and forgetting them so that they are read afresh.
+"""Tool modules: imported within a limit of time, and forgotten when they have changed, so that they are read afresh.
 
 Old calls keep the functions that they began with: those hold on to their own module's names. Runs in a thread,
 never on the event loop.
@@ -7,12 +7,68 @@ never on the event loop.
 import ast
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from runtime.files import Signature, file_signature
+from runtime.abilities import ToolReader
+from runtime.definition import ToolDefinition
+from runtime.errors import EntrypointError
+from runtime.files import SETTLED_SECONDS, Signature, file_signature, settled
+from runtime.threads import begin
+
+# Enough for one that loads a table plan or asks a database on import, and half of what `switchboard reload` waits:
+# it hears of the problem itself, and not that nobody answers.
+IMPORT_SECONDS = 30.0
+
+
+class Imports:
+    """Reads tools in threads: an import that takes too long is a problem, and keeps nobody else from being read."""
+
+    def __init__(self, read_tool: ToolReader, limit_seconds: float = IMPORT_SECONDS) -> None:
+        self.named: set[str] = set()  # all modules that were ever asked for, for those that cannot be imported
+        self._read = read_tool
+        self._limit_seconds = limit_seconds
+        self._late: dict[str, Future[ToolDefinition]] = {}
+        self._turned_away: set[str] = set()
+
+    def read_tool(self, written: Mapping[str, Any]) -> ToolDefinition:
+        """Make a tool out of one entry of `tools:`. Raises `EntrypointError`, also for a module that takes too long.
+
+        Such a module is waited for once. What it comes to in its own time, it has come to.
+        """
+        module = written["entrypoint"].partition(":")[0]
+        self.named.add(module)
+        late = self._late.get(module)
+        if late is None or (late.done() and not _is_broken(module, late)):
+            late = begin(lambda: self._read(written), "switchboard-import")
+            if wait([late], self._limit_seconds).done:
+                return late.result()
+            self._late[module] = late
+        if late.done():
+            return late.result()
+        self._turned_away.add(module)
+        said = f"the module '{module}' is still being imported after {self._limit_seconds:g} s"
+        raise EntrypointError(said, "Show this to its engineer; its import should not wait for anything.")
+
+    def have_ended(self) -> bool:
+        """Tell whether an import that took too long has ended since this was last asked."""
+        ended = {module for module in self._turned_away if module not in self._late or self._late[module].done()}
+        self._turned_away -= ended
+        return bool(ended)
+
+    def forget(self, modules: Iterable[str]) -> None:
+        """Forget what became of modules that have changed."""
+        for module in modules:
+            self._late.pop(module, None)
+
+
+def _is_broken(module: str, late: "Future[ToolDefinition]") -> bool:
+    """Tell whether an import has failed, and not only the reading of one function."""
+    return late.exception() is not None and module not in sys.modules
 
 
 class _Known(NamedTuple):
@@ -29,11 +85,14 @@ class ToolModules:
     Modules that were there before, the runtime's own and installed packages are none of them.
     """
 
-    def __init__(self, folders: Iterable[str]) -> None:
+    def __init__(self, folders: Iterable[str], imports: Imports) -> None:
         self._folders = [Path(folder).resolve() for folder in folders]
+        self.imports = imports
         self._before = set(sys.modules)
+        self._missing: set[str] = set()
         self._known: dict[str, _Known] = {}
-        self._listed: frozenset[Path] = frozenset()
+        self._listed = self._listing()
+        self._began = time.time()
         sys.dont_write_bytecode = True  # a cached module is told from its source by whole seconds only
 
     def folders(self) -> set[Path]:
@@ -42,43 +101,66 @@ class ToolModules:
 
     def note(self) -> None:
         """Remember the modules as they are now, after tools were read."""
-        for name, file in self._modules():
+        broken = {name: self._file_of(name) for name in self.imports.named - self._known.keys() - sys.modules.keys()}
+        self._missing = {name for name, file in broken.items() if file is None}
+        found = [(name, file) for name, file in broken.items() if file is not None]
+        for name, file in [*self._modules(), *found]:
             if name not in self._known:
-                self._known[name] = _Known(file, file_signature(file), file.read_bytes())
+                self._known[name] = self._first_seen(file)
         self._listed = self._listing()
 
-    def forget_changed(self) -> bool:
-        """Forget the modules whose content has changed, and those that import them. Return whether any has.
+    def _first_seen(self, file: Path) -> _Known:
+        """Return a file as it was when its module was imported; as nothing, where it may have changed since."""
+        try:
+            signature = file_signature(file)
+            if max(signature[:2]) < (self._began - SETTLED_SECONDS) * 1e9:
+                return _Known(file, signature, file.read_bytes())
+        except OSError:
+            pass
+        return _Known(file, (), b"")
 
-        One that broke when it was last imported is tried again when its content changes, or when a file beside it
-        comes or goes.
+    def forget_changed(self) -> bool:
+        """Forget the modules whose content has changed, and those that import them.
+
+        One that broke when it was last imported is tried again when its content changes, or a file beside it. Return
+        whether tools must be read again: for these, or for an import that has ended late.
         """
+        self._began = time.time()
+        have_ended = self.imports.have_ended()
         changed = {name for name in list(self._known) if self._has_changed(name)}
         broken = self._known.keys() - sys.modules.keys()
         if broken and self._listing() != self._listed:
             changed |= broken
+        changed |= {name for name in self._missing if self._file_of(name)}
         if not changed:
-            return False
-        for name in self._with_importers(changed):
+            return have_ended
+        forgotten = self._with_importers(changed)
+        for name in forgotten:
             sys.modules.pop(name, None)
+        self.imports.forget(forgotten)
         importlib.invalidate_caches()
         return True
 
     def _has_changed(self, name: str) -> bool:
         known = self._known[name]
         try:
-            signature = file_signature(known.file)
-            if known.signature == signature:
+            if known.signature == file_signature(known.file):
                 return False
-            raw = known.file.read_bytes()
+            signature, raw = settled(known.file)
         except OSError:
             del self._known[name]
             return True
         self._known[name] = _Known(known.file, signature, raw)
         return known.raw != raw
 
-    def _listing(self) -> frozenset[Path]:
-        return frozenset(file for folder in self.folders() for file in folder.glob("*.py"))
+    def _listing(self) -> dict[Path, Signature]:
+        return {file: _signature(file) for folder in self.folders() for file in folder.glob("*.py")}
+
+    def _file_of(self, name: str) -> Path | None:
+        """Return the file of a module that is not imported, or None where there is none."""
+        path = name.replace(".", "/")
+        files = (folder / file for folder in self._folders for file in (f"{path}/__init__.py", f"{path}.py"))
+        return next((file for file in files if file.is_file()), None)
 
     def _modules(self) -> Iterator[tuple[str, Path]]:
         for name, module in list(sys.modules.items()):
@@ -97,6 +179,13 @@ class ToolModules:
         while more := {name for name, found in imports.items() if found & affected} - affected:
             affected |= more
         return affected
+
+
+def _signature(file: Path) -> Signature:
+    try:
+        return file_signature(file)
+    except OSError:
+        return ()
 
 
 def _imports(raw: bytes) -> set[str]:

@@ -1,8 +1,9 @@
 """Problems and answers as text for people and programs. Pure: a function for each form."""
 
 import json
+import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from runtime.catalog import Catalog
 from runtime.changes import Change, Risk, changed_fields
 from runtime.doctor import Mark, Step, exit_code
 from runtime.document import Document, Place, dotted
-from runtime.errors import Problem, errors
+from runtime.errors import Problem, errors, some
 from runtime.layers import origins
 from runtime.routing import Loss, Match, NoMatch
 from runtime.sip_codes import Code
@@ -32,14 +33,14 @@ def as_json(value: Any) -> str:
 
 
 def _json(problems: Sequence[Problem], checked: int) -> str:
-    return as_json({"checked": checked, "problems": [asdict(problem) for problem in problems]}) + "\n"
+    return as_json({"checked": checked, "problems": [problem.as_data() for problem in problems]}) + "\n"
 
 
 def _github(problems: Sequence[Problem], checked: int) -> str:
     """Return workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
-        f"::{problem.severity} file={_escaped(problem.file, ':,')},line={problem.line},col={problem.column}"
-        f"::{_escaped(problem.text)}\n"
+        f"::{problem.severity} file={_escaped(problem.file, ':,')}"
+        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{_escaped(problem.text)}\n"
         for problem in problems
     )
 
@@ -97,25 +98,78 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def reloaded(before: Catalog, after: Catalog) -> list[str]:
-    """Return a reload in a line for each agent: what was added, changed (which fields) or removed."""
-    lines = []
-    names = before.agents.keys() | after.agents.keys()
-    for name in sorted(name for name in names if before.agents.get(name) is not after.agents.get(name)):
-        old, new = before.agents.get(name), after.agents.get(name)
-        if old is None or new is None:
-            lines.append(f"reloaded: {name} {'added' if old is None else 'removed'}")
-        elif fields := changed_fields(old, new):
-            lines.append(f"reloaded: {name} changed ({', '.join(fields)})")
-        elif old.digest == new.digest:
-            lines.append(f"reloaded: {name} has its tools afresh")
-    return lines
+def reloaded(before: Catalog, after: Catalog) -> str:
+    """Return a reload in a line: what was added, changed (which fields) or removed. `""` when nothing of it was."""
+    old, new = before.agents, after.agents
+    other = [name for name in sorted(old.keys() & new.keys()) if old[name] is not new[name]]
+    changed = {name: fields for name in other if (fields := changed_fields(old[name], new[name]))}
+    same = [name for name in other if name not in changed and old[name].digest == new[name].digest]
+    parts = [
+        *_told("added", sorted(new.keys() - old.keys())),
+        *_changed(changed),
+        *_told("removed", sorted(old.keys() - new.keys())),
+        *_told("imported tools afresh for", [name for name in same if new[name].tools]),
+    ]
+    return f"reloaded: {'; '.join(parts)}" if parts else ""
+
+
+_FEW = 3  # agents, whose fields fit in a line
+
+
+def _told(verb: str, names: Sequence[str]) -> list[str]:
+    return [f"{verb} {_agents(names)}"] if names else []
+
+
+def _agents(names: Sequence[str]) -> str:
+    return some(names) if len(names) <= _FEW else f"{count(len(names), 'agent')} ({some(names)})"
+
+
+def _changed(changed: Mapping[str, Sequence[str]]) -> list[str]:
+    if len(changed) <= _FEW:
+        return _told("changed", [f"{name} ({', '.join(fields)})" for name, fields in changed.items()])
+    fields = dict.fromkeys(field for fields in changed.values() for field in fields)
+    return [f"{told} in {some(list(fields))}" for told in _told("changed", list(changed))]
+
+
+_MANY = 10  # problems: more would push out of sight what the terminal showed before
+
+
+def few(problems: Iterable[Problem]) -> list[str]:
+    """Return problems in the form of `check`, a sentence that stands at many places once, and not more than ten."""
+    same: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        field = re.sub(r"[0-9]+", "", problem.field)  # the same tool may be another agent's second
+        same.setdefault((field, problem.message, problem.cure), []).append(problem)
+    groups = list(same.values())
+    lines = [f"{group[0]}{_places(group)}" for group in groups[:_MANY]]
+    rest = sum(map(len, groups[_MANY:]))
+    return [*lines, f"and {rest:,} more, which 'switchboard status' prints"] if rest else lines
+
+
+def _places(same: Sequence[Problem]) -> str:
+    places = some([f"{problem.file}:{problem.line}" if problem.line else problem.file for problem in same])
+    return f" (in {len(same):,} places: {places})" if len(same) > 1 else ""
+
+
+def live(told: Mapping[str, Any], agents: int, *, again: bool) -> str:
+    """Return a reload's end, as data, in a line: what stays live. `again`: before it, something was wrong."""
+    older = told["older"]
+    if told["result"] == "refused":
+        what = "refused, and all stays as it was"
+    elif told["result"] == "partly" and older:
+        what = f"{_agents(older)} {'stays' if len(older) == 1 else 'stay'} at the last good version"
+    elif told["result"] == "partly":
+        what = "what has problems is not served"
+    else:
+        what = "all is well again" if again else "nothing changes for callers"
+    return f"{what}; {count(agents, 'agent')} live"
 
 
 def status(told: Mapping[str, Any]) -> str:
-    """Return a reload's status, as data, in lines: revision, when, how it went, and its problems."""
+    """Return a reload's status, as data, in lines: revision, how it went, since when, and its problems."""
     wanted = f" (wanted: {told['wanted']})" if told["wanted"] != told["revision"] else ""
-    lines = [f"revision {told['revision']}{wanted}, {told['result']} at {told['at']}"]
+    when = f"live since {told['live_since']}; last looked {told['looked_at']}"
+    lines = [f"revision {told['revision']}{wanted}, {told['result']}; {when}"]
     lines += [problem["text"] for problem in told["problems"]]
     lines += [f"{agent} stays at its last good version" for agent in told["older"]]
     return "\n".join(lines)

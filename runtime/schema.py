@@ -43,6 +43,7 @@ class Schema:
         self._validator = _Validator(self.raw)
         self._conditions: dict[int, Any] = {}
         self._defaults: dict[int, Any] = {}
+        self._filled: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def check(self, document: Document, *, complete: bool = True) -> list[Problem]:
         """Return every problem of the document, sorted by place; of a layer, when it need not be complete."""
@@ -62,32 +63,42 @@ class Schema:
 
         Only for data without errors: elsewhere the defaults of a variant could not be chosen.
         """
-        return self._fill(self.raw, _copy(data))
+        return _copy(self._fill(self.raw, data))
 
     def _fill(self, node: Any, value: Any) -> Any:
+        """Return a value with its defaults. It may share what it holds with `value` and with other results."""
         if isinstance(value, str):
-            shorthand = node.get("x-shorthand", {}) if isinstance(node, dict) else {}
-            return _copy(shorthand.get(value, value))
+            return node.get("x-shorthand", {}).get(value, value) if isinstance(node, dict) else value
         if isinstance(value, dict):
+            value = dict(value)
             for part in self._parts(node, value):
                 self._fill_fields(part, value)
         elif isinstance(value, list):
             for part in self._parts(node, value):
                 if "items" in part:
-                    value[:] = [self._fill(part["items"], item) for item in value]
+                    value = [self._fill(part["items"], item) for item in value]
         return value
 
     def _fill_fields(self, part: Mapping[str, Any], value: dict[str, Any]) -> None:
         for name, child in part.get("properties", {}).items():
             if name in value:
-                value[name] = self._fill(child, value[name])
+                value[name] = self._fill_once(child, value[name])
             elif isinstance(child, dict) and "default" in child:
-                value[name] = _copy(self._default(child))
+                value[name] = self._default(child)
+
+    def _fill_once(self, node: Any, value: Any) -> Any:
+        """Return a field's value with its defaults, made once for all documents that inherit it."""
+        known = self._filled.get((id(node), id(value)))
+        if known is None:
+            if len(self._filled) >= _MOST:
+                self._filled.clear()
+            known = self._filled[id(node), id(value)] = (value, self._fill(node, value))
+        return known[1]
 
     def _default(self, node: dict[str, Any]) -> Any:
         """Return a node's default, itself filled. It is the same for every document, so it is made once."""
         if id(node) not in self._defaults:
-            self._defaults[id(node)] = self._fill(node, _copy(node["default"]))
+            self._defaults[id(node)] = self._fill(node, node["default"])
         return self._defaults[id(node)]
 
     def _parts(self, node: Any, value: Any) -> Iterator[dict[str, Any]]:
@@ -142,7 +153,34 @@ def _is_gap(error: ValidationError) -> bool:
     return bool(error.validator == "x-required")
 
 
-_KEYWORDS = {"x-shutdown": _shutdown, "x-required": Draft202012Validator.VALIDATORS["required"]}
+_MOST = 4096  # fields that are remembered: those that a family shares, and an agent's own for a while
+_verdicts: dict[tuple[int, int], tuple[Any, bool]] = {}  # each with its value, or another could come to have its id
+
+
+def _properties(validator: Any, fields: Mapping[str, Any], value: Any, _: Any) -> Iterator[ValidationError]:
+    """Check each field of a mapping. One value, inherited by many documents, is checked once."""
+    if not isinstance(value, dict):
+        return
+    for name, node in fields.items():
+        if name in value and not _is_well(validator, node, value[name]):
+            yield from validator.descend(value[name], node, path=name, schema_path=name)
+
+
+def _is_well(validator: Any, node: Any, value: Any) -> bool:
+    """Tell whether a value has no problem. The verdict on a value stays: documents are never changed."""
+    known = _verdicts.get((id(node), id(value)))
+    if known is None:
+        if len(_verdicts) >= _MOST:
+            _verdicts.clear()
+        known = _verdicts[id(node), id(value)] = (value, validator.evolve(schema=node).is_valid(value))
+    return known[1]
+
+
+_KEYWORDS = {
+    "properties": _properties,
+    "x-shutdown": _shutdown,
+    "x-required": Draft202012Validator.VALIDATORS["required"],
+}
 _Validator: Any = extend(Draft202012Validator, _KEYWORDS)  # type: ignore[no-untyped-call]
 _evolve, _evolved = _Validator.evolve, dict[int, Any]()
 

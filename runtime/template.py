@@ -3,6 +3,7 @@
 Knows nothing about agents: the names that a template may use, with sample values, are given to it.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -120,19 +121,24 @@ class Template:
         once. A value that is missing in the samples counts as one that may be missing in a call.
         """
         found: dict[str, TemplateError] = {}
-        parts = list(_parts(self.text))
-        if any(_part(part).is_broken for _, part in parts) and not _part(self.text).is_broken:
-            parts = [(1, self.text)]  # braces inside quotes looked like an expression's end
-        for first_line, part in parts:
-            for fault in _part(part).faults(samples):
-                placed = replace(fault, line=first_line + fault.line - 1, near=fault.near or part.partition("\n")[0])
-                found.setdefault(fault.message, placed)
+        for first_line, part in self._tried:
+            for fault in part.faults(samples):
+                near = fault.near or part.text.partition("\n")[0]
+                found.setdefault(fault.message, replace(fault, line=first_line + fault.line - 1, near=near))
         if not found and self._may_be_too_long(samples):
             try:
                 self.render(samples)
             except TemplateError as error:
                 return [error]
         return list(found.values())
+
+    @cached_property
+    def _tried(self) -> list[tuple[int, "_Part"]]:
+        """What of the template is tried by itself, with its first line."""
+        parts = [(line, _part(text)) for line, text in _parts(self.text)]
+        if any(part.is_broken for _, part in parts) and not _part(self.text).is_broken:
+            return [(1, _part(self.text))]  # braces inside quotes looked like an expression's end
+        return parts
 
     def _may_be_too_long(self, samples: Mapping[str, Any]) -> bool:
         """Whether the whole is worth a try after its parts: plain text and long variables count too."""
@@ -194,7 +200,9 @@ class _Part:
     """What of a template is tried by itself: one expression in its braces, or the whole text."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._template = Template(text)
+        self._fine: tuple[Any, ...] | None = None  # the samples that it uses, when last it had no fault
 
     @cached_property
     def _nodes(self) -> list[nodes.Node] | TemplateError:
@@ -204,6 +212,11 @@ class _Part:
             return _syntax(self._template.text, error)
         except RecursionError:
             return TemplateError("the template is nested too deeply", 1, "Make it simpler.")
+
+    @cached_property
+    def _names(self) -> list[str]:
+        tree = () if isinstance(self._nodes, TemplateError) else self._nodes
+        return list({node.name for node in tree if isinstance(node, nodes.Name)})
 
     @property
     def is_broken(self) -> bool:
@@ -215,6 +228,9 @@ class _Part:
         tree = self._nodes
         if isinstance(tree, TemplateError):
             return [tree]
+        used = tuple(samples.get(name, _nothing) for name in self._names)
+        if self._fine is not None and all(map(operator.is_, used, self._fine)):
+            return []  # a family of ten thousand agents gives most of its templates the same values
         found = [*_file_access(tree), *_unknown_filters(tree), *_dashes(tree, samples)]
         found = found or [*_unknown_names(tree, samples), *_unknown_attributes(tree, samples)]
         if not found and not all(isinstance(node, _SAFE) for node in tree):
@@ -222,7 +238,11 @@ class _Part:
                 self._template.render(samples)
             except TemplateError as error:
                 found.append(error)
+        self._fine = None if found else used
         return found
+
+
+_nothing = object()
 
 
 @lru_cache(maxsize=4096)

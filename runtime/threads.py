@@ -6,6 +6,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -26,6 +27,20 @@ _awaited: set["asyncio.Future[Any]"] = set()
 def at_work() -> bool:
     """Tell whether anybody waits for one of these threads."""
     return bool(_awaited)
+
+
+def begin(function: Callable[[], T], name: str) -> "Future[T]":
+    """Run a function in a thread of its own and return its future, for who waits in a thread too, and not for ever."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return future
 
 
 async def in_thread(function: Callable[[], T], name: str) -> T:

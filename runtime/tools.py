@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.definition import ToolDefinition
 from runtime.hosts import Hosts
+from runtime.modules import Imports
 from runtime.settings import http_hosts, tool_packages, variable
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Tools:
     """
 
     def __init__(self, *, serving: bool = False) -> None:
+        self.imports = Imports(self._function)
         self._packages = tool_packages()
         self._hosts = Hosts(http_hosts())
         self._serving = serving
@@ -31,6 +33,9 @@ class Tools:
         """Make a tool out of one complete entry with a name. Raises `EntrypointError`."""
         if "http" in written:
             return self._http.read(written)
+        return self.imports.read_tool(written)
+
+    def _function(self, written: Mapping[str, Any]) -> ToolDefinition:
         from runtime.realtime.tools import read_tool
 
         return read_tool(written, self._packages)

@@ -28,7 +28,8 @@ FLOORS: list[set[str]] = [
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment
     {"threads"},
     {"settings", "files", "reports", "fields", "realtime", "current", "http_tools"},
-    {"git", "modules", "runner", "terminal", "init", "tools"},
+    {"git", "modules", "runner", "terminal", "init"},
+    {"tools"},
     {"log", "call_log", "reload", "host"},
     {"server", "demo", "examination"},
     {"cli"},

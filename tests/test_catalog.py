@@ -1,11 +1,10 @@
 """Many files to one catalog: drafts, ties, names, digests, and that no bytes make them fall."""
 
-import sys
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from runtime import catalog, files
 from runtime.catalog import Catalog, Draft, Source
 from runtime.definition import Abilities, AgentDefinition, construct, rules_of
 from runtime.errors import CatalogError, SettingsError
+from tests.house import calls_made
 
 INSTRUCTIONS = "instructions: Be kind.\n"
 
@@ -180,23 +180,6 @@ def test_two_rules_of_which_one_is_more_specific_or_that_never_meet_are_none(one
 
 def test_an_agent_does_not_tie_with_itself() -> None:
     assert ties(answering("a", "+15550100001", "+15550100001")) == []
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """Return how many Python functions are called in a piece of work: a clock that no busy machine slows."""
-    count = 0
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def tenants(number: int) -> Sequence[Draft]:
@@ -377,6 +360,34 @@ def test_check_tells_each_problem_once_and_in_which_environments() -> None:
     ]
 
 
+@pytest.mark.parametrize("wrong", ["voice: marine", "name: x", "greeting: '{{ nobody }}'", "turn_detection: {type: x}"])
+@pytest.mark.parametrize("place", ["agent", "defaults"])
+def test_what_is_wrong_in_one_environment_keeps_no_other_from_being_served(wrong: str, place: str) -> None:
+    more = "voice: sage\nenvironments:\n  staging: {" + wrong + "}\n  test: {speed: 1.1}\n"
+    one = source("desk", INSTRUCTIONS + more) if place == "agent" else member("desk", INSTRUCTIONS + more)
+    assert made_in("", one).data["voice"] == made_in("test", one).data["voice"] == "sage"
+    (found,) = catalog.draft(one, None, "staging").problems
+    (checked,) = catalog.check([one], None)
+    assert (found.file, found.line) == (checked.file, checked.line)
+    assert found.message in checked.message
+
+
+@pytest.mark.parametrize("place", ["agent", "defaults"])
+def test_what_an_environment_replaces_is_not_judged_in_it(place: str) -> None:
+    more = INSTRUCTIONS + "voice: marine\nenvironments: {staging: {voice: sage}}\n"
+    one = source("desk", more) if place == "agent" else member("desk", more)
+    assert made_in("staging", one).data["voice"] == "sage"
+    assert len(catalog.draft(one, None).problems) == len(catalog.check([one], None)) == 1
+
+
+@pytest.mark.parametrize("named", ["3", "{Staging: {}}"])
+def test_environments_that_cannot_be_named_are_a_problem_of_every_one(named: str) -> None:
+    drafts = [
+        catalog.draft(source("desk", INSTRUCTIONS + f"environments: {named}\n"), None, name) for name in ("", "x")
+    ]
+    assert [len(made.problems) for made in drafts] == [1, 1]
+
+
 def test_a_tie_in_one_environment_is_found_though_only_one_of_the_two_names_it() -> None:
     one = source("a", INSTRUCTIONS + 'answers: ["+15551"]\n')
     other = source("b", INSTRUCTIONS + 'environments: {staging: {answers: ["+15551"]}, test: {answers: ["+15551"]}}\n')
@@ -412,6 +423,43 @@ def test_only_the_top_folder_has_defaults_and_a_file_named_alone_finds_them(tmp_
     (tmp_path / "deep" / "_defaults.yaml").write_text("voice: sage\n")
     (one,) = files.sources([tmp_path])
     assert made_in("", one).data["voice"] == "cedar"
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("gone.md", "(it is a link to nothing: gone.md). Make that file, or delete the link."),
+        ("good.yaml/in.yaml", "(it is a link to nothing: good.yaml/in.yaml). Make that file, or delete the link."),
+        ("desk.yaml", "(it is a link that leads to itself). Link to the file that is meant, or delete it."),
+        (os.devnull, "(not a plain file). Put a plain file in its place, or delete it."),
+    ],
+)
+@pytest.mark.parametrize("name", ["desk.yaml", "_defaults.yaml"])
+def test_a_link_that_cannot_be_read_is_told_as_what_it_is(tmp_path: Path, name: str, target: str, said: str) -> None:
+    (tmp_path / "good.yaml").write_text("name: good\ninstructions: x\n")
+    (tmp_path / name).symlink_to(name if target == "desk.yaml" else target)
+    (found,) = catalog.check(files.sources([tmp_path]), None)
+    assert str(found) == f"{tmp_path / name}: it cannot be read {said}"
+
+
+def test_a_look_at_files_that_stay_the_same_asks_little_of_each(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"agent-{number}.yaml").write_text(f"name: agent-{number}\n")
+    folder = files.Folder(tmp_path)
+    first = folder.sources()
+    assert calls_made(folder.sources) < 200 * 12
+    assert [each.raw for each in folder.sources()] == [each.raw for each in first]
+
+
+@pytest.mark.parametrize("folder", [".", "deep", "./deep/", "deep/../deep"])
+def test_an_agents_file_is_named_as_its_folder_was(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "deep" / "deeper" / "desk.yaml").write_text("name: desk\n")
+    (found,) = files.Folder(Path(folder)).sources()
+    assert found.file == (Path(folder) / ("deep/deeper" if folder == "." else "deeper") / "desk.yaml").as_posix()
 
 
 def test_defaults_that_cannot_be_opened_are_a_problem_and_agents_are_still_checked(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_a_number_that_is_none_is_told_in_our_own_words(capsys: Capture) -> None
         (["chek"], "There is no command 'chek'. Did you mean 'check'?"),
         (["check", "--format", "jsn"], "--format is not one of github, json and text: 'jsn'. Did you mean 'json'?"),
         (["check", "--formt", "json"], "This is not understood: --formt"),
+        (["check", "--environment"], "There is no --environment here: check looks at every environment."),
+        (["check", "--environment=a"], "There is no --environment here: check looks at every environment."),
     ],
 )
 def test_a_word_that_is_none_is_answered_with_the_nearest(words: list[str], said: str, capsys: Capture) -> None:
@@ -147,6 +149,15 @@ def test_an_interrupt_while_the_command_is_still_loading_is_quiet(tmp_path: Path
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 130)
 
 
+def test_an_interrupt_while_a_module_is_imported_is_obeyed() -> None:
+    waiting = "import os, signal, threading\nos.kill(os.getpid(), signal.SIGINT)\nthreading.Event().wait()\n"
+    write("waiting.py", waiting)
+    write("agents/desk.yaml", DESK + 'tools:\n  - entrypoint: "waiting:f"\n')
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*COMMAND, "check"], capture_output=True, text=True, env=environment, check=False, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "Checking 1 agent file …\n", 130)
+
+
 # ── check ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -184,6 +195,19 @@ def test_files_and_folders_that_begin_with_an_underscore_or_a_dot_are_no_agents(
     assert capsys.readouterr().out == "1 agent file: no problems.\n"
 
 
+def test_defaults_that_no_agent_inherits_are_warned_of(capsys: Capture) -> None:
+    for name in ("_defaults.yaml", "_defaults.yml", "deep/deeper/_defaults.yml", "_drafts/_defaults.yaml"):
+        write(f"agents/{name}", "voice: sage\n")
+    write("agents/deep/night.yaml", "name: night\ninstructions: x\n")
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "agents/_defaults.yml: warning: it is ignored: _defaults.yaml stands beside it. Keep one of the two.",
+        "agents/deep/deeper/_defaults.yml: warning: it is ignored: defaults are read only in the catalog's top folder. "
+        "Write what it says in agents/_defaults.yaml, or delete it.",
+        "2 agent files: 2 warnings.",
+    ]
+
+
 def test_a_missing_path_exits_with_2_and_a_sentence(capsys: Capture) -> None:
     assert main(["check", "agnets"]) == 2
     said = capsys.readouterr().err
@@ -202,7 +226,7 @@ def test_a_missing_catalog_says_which_option_names_it(words: list[str], capsys: 
 
 
 NO_AGENT = (
-    "agents:1:1: there is no agent file in this folder. Agent files end in .yaml or .yml, and neither they nor their "
+    "agents: there is no agent file in this folder. Agent files end in .yaml or .yml, and neither they nor their "
     "folders begin with _ or a dot."
 )
 
@@ -212,14 +236,17 @@ def test_a_folder_without_an_agent_file_is_a_problem(capsys: Capture) -> None:
     assert main(["check"]) == 1
     assert capsys.readouterr().out == f"{NO_AGENT}\n0 agent files: 1 problem.\n"
     assert main(["check", "--format", "json"]) == 1
-    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == "agents"
+    (told,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (told["file"], told["line"], told["column"]) == ("agents", None, None)
+    assert main(["check", "--format", "github"]) == 1
+    assert capsys.readouterr().out.startswith("::error file=agents::there is no agent file in this folder. ")
 
 
 def test_each_folder_must_hold_an_agent_file(capsys: Capture) -> None:
     Path("more").mkdir()
     assert main(["check", ".", "more"]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("more:1:1: there is no agent file in this folder.")
+    assert printed.startswith("more: there is no agent file in this folder.")
     assert printed.endswith("1 agent file: 1 problem.\n")
 
 
@@ -238,7 +265,7 @@ def test_a_folder_that_cannot_be_read_is_a_problem(capsys: Capture) -> None:
         assert main(["check"]) == 1
     finally:
         Path("agents/more").chmod(0o755)
-    assert "agents/more:1:1: it cannot be read (permission denied)." in capsys.readouterr().out
+    assert "agents/more: it cannot be read (permission denied)." in capsys.readouterr().out
 
 
 def test_check_speaks_json(capsys: Capture) -> None:
@@ -598,12 +625,32 @@ def test_an_environment_that_no_file_names_exits_with_2_and_the_nearest(
 
 
 def test_check_looks_at_every_environment_whatever_is_chosen(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "nowhere")
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "test")
+    write("agents/night.yaml", "name: night\ninstructions: x\nenvironments: {test: {}}\n")
     write("agents/desk.yaml", STAGED.replace("voice: sage", "greeting: '{{ nobody }}'"))
     assert main(["check"]) == 1
     (line, _) = capsys.readouterr().out.splitlines()
     assert line.startswith("agents/desk.yaml:8:19: greeting: ")
     assert "(in the environment staging)" in line
+
+
+def test_check_warns_of_a_chosen_environment_that_no_file_names(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHBOARD_ENVIRONMENT", "stagin")
+    write("agents/desk.yaml", STAGED)
+    assert main(["check"]) == 0
+    warning, _ = capsys.readouterr().out.splitlines()
+    assert warning == "'stagin': warning: is no environment of this catalog. Did you mean 'staging'?"
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("words", [["show", "desk"], ["who-answers", "--called", "+15550100001"]])
+def test_a_problem_in_an_environment_that_does_not_run_stops_nothing(words: list[str], capsys: Capture) -> None:
+    write("agents/desk.yaml", STAGED.replace("voice: sage", "voice: marine"))
+    assert main(words) == 0
+    assert main([*words, "--environment", "staging"]) == 1
+    assert capsys.readouterr().err.startswith("agents/desk.yaml:8:12: environments.staging.voice: 'marine' is not ")
 
 
 def test_why_tells_where_each_value_comes_from(capsys: Capture) -> None:
@@ -629,3 +676,23 @@ def test_a_followed_branch_is_not_looked_at_without_a_pause(capsys: pytest.Captu
         main(["serve", "--follow", "main", "--every", "0"])
     assert stopped.value.code == 2
     assert "less than a second" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("words", [["--every", "5"], ["--fetch", "origin"]])
+def test_what_only_a_followed_branch_needs_is_refused_without_one(words: list[str], capsys: Capture) -> None:
+    assert main(["serve", *words]) == 2
+    said = f"switchboard: {words[0]} does nothing without --follow. Name the branch: --follow main.\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("verb", ["check", "reload", "status", "diff", "who-answers"])
+def test_a_verb_whose_exit_code_answers_says_each_in_its_help(verb: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    assert re.search(r"Exit code: 0 .* 1 .* 2 .*\.", " ".join(capsys.readouterr().out.split()))
+
+
+def test_status_without_a_host_exits_with_2(capsys: Capture) -> None:
+    assert main(["status", "--url", "http://127.0.0.1:9"]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: http://127.0.0.1:9 is no running host")

@@ -23,6 +23,13 @@ def test_a_problem_of_the_whole_file_names_no_field() -> None:
     assert str(Problem("desk.yaml", 1, 1, "", "the file is empty")) == "desk.yaml:1:1: the file is empty."
 
 
+def test_a_problem_about_no_line_names_none() -> None:
+    folder = Problem("agents", 0, 0, "", "there is no agent file in this folder", "Write one.")
+    assert str(folder) == "agents: there is no agent file in this folder. Write one."
+    assert (folder.as_data()["line"], folder.as_data()["column"]) == (None, None)
+    assert (problem().as_data()["line"], problem().as_data()["column"]) == (3, 8)
+
+
 def test_problems_sort_by_file_and_line_as_numbers() -> None:
     assert sorted([problem(10), problem(9)])[0].line == 9
 

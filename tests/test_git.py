@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.draft import draft
 from runtime.errors import SettingsError
-from runtime.git import around, current_revision, fetcher, reader
+from runtime.git import around, fetcher, reader
 from tests.house import MINIMAL
 
 
@@ -42,7 +43,8 @@ def agents(tmp_path: Path) -> Path:
 
 
 def revision(folder: Path) -> str:
-    return reader(folder, None)(None).revision
+    reading = reader(folder, None)(None)
+    return reading.revision([draft(source, None) for source in reading.sources])
 
 
 def test_a_clean_folder_stands_at_its_commit(agents: Path) -> None:
@@ -65,6 +67,16 @@ def test_changed_defaults_are_another_revision(agents: Path) -> None:
     assert len({first, revision(agents), git(agents, "rev-parse", "HEAD")[:12]}) == 3
 
 
+def test_changed_instructions_beside_an_agent_are_another_revision(agents: Path) -> None:
+    (agents / "desk.yaml").write_text(MINIMAL.replace("instructions: Be brief.", "instructions_file: texts/a.md"))
+    revisions = {git(agents, "rev-parse", "HEAD")[:12], revision(agents), revision(agents)}
+    for text in ("Be kind.", "Be quick.", "{{ nobody }}"):
+        (agents / "texts" / "a.md").write_text(text)
+        revisions.add(revision(agents))
+    (agents / "texts" / "a.md").unlink()
+    assert len(revisions | {revision(agents)}) == 6
+
+
 def test_a_change_elsewhere_in_the_repository_is_none_of_the_catalogs(agents: Path) -> None:
     (agents.parent / "other.txt").write_text("x")
     assert "+" not in revision(agents)
@@ -73,7 +85,7 @@ def test_a_change_elsewhere_in_the_repository_is_none_of_the_catalogs(agents: Pa
 def test_without_a_repository_the_revision_is_the_digest(tmp_path: Path) -> None:
     (tmp_path / "desk.yaml").write_text(MINIMAL)
     assert around(tmp_path) is None
-    assert len(current_revision(tmp_path, reader(tmp_path, None)(None).sources)) == 8
+    assert len(revision(tmp_path)) == 8
     with pytest.raises(SettingsError, match="is in no git repository"):
         reader(tmp_path, "main")(None)
 
@@ -87,7 +99,7 @@ def test_a_revision_is_read_without_touching_the_work_tree(agents: Path) -> None
     (agents / "desk.yaml").write_text("not even YAML: [")
     for name in ("v1", first, "HEAD~1"):
         reading = reader(agents, name)(None)
-        assert reading.revision == first
+        assert reading.commit == reading.revision(()) == first
         assert [(Path(source.file).name, source.raw.decode()) for source in reading.sources] == [("desk.yaml", MINIMAL)]
     assert (agents / "desk.yaml").read_text() == "not even YAML: ["
     assert len(reader(agents, "main")(None).sources) == 2
@@ -116,7 +128,7 @@ def test_a_reader_goes_to_another_revision_when_asked(agents: Path) -> None:
     (agents / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
     second = commit(agents)
     read = reader(agents, "main")
-    assert (read(None).revision, read(first).revision, read(None).revision) == (second, first, second)
+    assert (read(None).commit, read(first).commit, read(None).commit) == (second, first, second)
 
 
 def test_a_followed_branch_can_be_fetched(agents: Path, tmp_path: Path) -> None:
@@ -125,7 +137,7 @@ def test_a_followed_branch_can_be_fetched(agents: Path, tmp_path: Path) -> None:
     (agents / "desk.yaml").write_text(MINIMAL + "voice: cedar\n")
     second = commit(agents)
     read = reader(clone / "deep" / "agents", "main")
-    assert read(None).revision != second
+    assert read(None).commit != second
     assert fetcher(clone / "deep" / "agents", "origin", "main")() == ""
-    assert read(None).revision == second
+    assert read(None).commit == second
     assert fetcher(clone / "deep" / "agents", "nowhere", "main")() != ""

@@ -504,7 +504,9 @@ def test_a_draining_host_takes_no_call_and_says_so_and_lets_live_calls_say_goodb
             status, body = await ready(served)
             assert (status, body["status"]) == (503, "draining")
             turned_away = await served.ring()
-            await draining
+            await draining  # which waits for no call that came after its seconds, as this one may
+            await turned_away.ended.wait()
+            await served.quiet()
             assert turned_away.outcome == "rejected 503"
             assert made.outcome == "hung up by host"
             assert made.peer.responses[-1].metadata == {"switchboard": "farewell"}

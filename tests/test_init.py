@@ -63,7 +63,8 @@ def test_it_prints_each_file_and_what_to_do_next(tmp_path: Path, capsys: Capture
     assert main(["init", str(folder)]) == 0
     printed = capsys.readouterr().out
     assert set(re.findall(r"^  made  (.+)$", printed, re.MULTILINE)) == paths(folder)
-    assert f"cd '{folder}'\n  switchboard check" in printed
+    assert f"\n{folder} is a catalog repository. Next:\n  cd '{folder}'\n  switchboard check" in printed
+    assert printed.endswith(" README.md tells the rest.\n")
 
 
 def test_it_makes_the_files_of_the_scaffold_and_the_schemas_that_the_runtime_reads(catalog: Path) -> None:
@@ -120,6 +121,7 @@ def test_a_second_time_changes_nothing_and_tells_what_it_kept(catalog: Path, cap
     assert "  kept  README.md (it was there before)\n" in printed
     assert "  made  " not in printed
     assert "  cd " not in printed
+    assert "README.md tells" not in printed, "theirs may tell anything"
 
 
 def test_a_file_that_is_missing_comes_back(catalog: Path, capsys: Capture) -> None:
@@ -141,7 +143,7 @@ def test_a_link_that_leads_nowhere_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize(("taken", "said"), [("", " is a file."), ("agents", "front-desk.yaml cannot be written")])
+@pytest.mark.parametrize(("taken", "said"), [("", " is a file."), ("agents", "agents cannot be written (File exists)")])
 def test_a_file_where_a_folder_should_be_is_a_clear_mistake(
     taken: str, said: str, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -150,7 +152,9 @@ def test_a_file_where_a_folder_should_be_is_a_clear_mistake(
     file.parent.mkdir(exist_ok=True)
     file.write_text("x", "utf-8")
     assert main(["init", str(folder)]) == 2
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert said in told.err
+    assert "repository" not in told.out, "nothing is told that did not come to be"
     assert file.read_text("utf-8") == "x"
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from jsonschema import Draft202012Validator
 from referencing.jsonschema import DRAFT202012
 
 from runtime import document, schema
+from runtime.document import Document, Place
 from runtime.schema import Schema
+from tests.house import calls_made
 
 steady = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 
@@ -49,6 +52,34 @@ def test_a_default_is_filled_itself_and_never_shared() -> None:
     assert one == {"group": {"list": [1]}}
     one["group"]["list"].append(2)
     assert other == made.fill({}) == {"group": {"list": [1]}}
+
+
+def test_what_is_filled_shares_nothing_with_what_it_was_made_of_nor_with_another() -> None:
+    made = Schema(fields(group=fields(list={"type": "array"}, more={"default": [1]})))
+    data = {"group": {"list": [0]}, "other": {}}
+    one, other = made.fill(data), made.fill(data)
+    one["group"]["list"].append(2)
+    one["group"]["more"].append(2)
+    one["other"]["x"] = 2
+    assert other == made.fill(data) == {"group": {"list": [0], "more": [1]}, "other": {}}
+    assert data == {"group": {"list": [0]}, "other": {}}
+
+
+def test_what_a_family_shares_is_checked_and_filled_once() -> None:
+    agent = schema.load("agent")
+    inherited = {"tools": [{"entrypoint": f"module:function_{number}"} for number in range(50)]}
+    members = [{"name": name, "instructions": "x", **inherited} for name in ("one", "two", "three")]
+    checks = [calls_made(partial(agent.check, Document("a.yaml", data, {}, {}))) for data in members]
+    fills = [calls_made(partial(agent.fill, data)) for data in members]
+    assert 20 * checks[2] < checks[0]
+    assert 2 * fills[2] < fills[0], "each has a copy of its own"
+
+
+def test_one_value_is_judged_by_each_field_that_holds_it() -> None:
+    made, word = Schema(fields(one={"type": "string"}, other={"enum": ["a"]})), {"type": "b"}
+    places = {("one",): Place(1, 1), ("other",): Place(2, 1)}
+    for data, found in (({"one": "b"}, []), ({"other": "b"}, ["other"]), ({"one": word, "other": "a"}, ["one"])):
+        assert [problem.field for problem in made.check(Document("a.yaml", data, places, {}))] == found
 
 
 def test_a_shorthand_becomes_what_it_stands_for() -> None:

@@ -106,6 +106,29 @@ def test_production_reloads_on_command_all_or_nothing(tmp_path: Path, monkeypatc
     run(work(), 40)
 
 
+def test_a_staging_host_comes_up_beside_a_bad_save_and_takes_its_correction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "desk.yaml").write_text(MINIMAL)
+    (tmp_path / "other.yaml").write_text("name: other\n")
+
+    async def work() -> None:
+        async with serve(tmp_path, "http://127.0.0.1:9", "--watch") as (process, webhook):
+            url = webhook.removesuffix("/openai/webhook")
+            assert await asyncio.to_thread(main, ["status", "--url", url]) == 1
+            first, second, *problems = capsys.readouterr().out.splitlines()
+            assert first == "ready: 1 agent, 0 live calls"
+            assert ", partly; live since 2" in second
+            assert "other.yaml:1:1: 'instructions' is missing. " in problems[0]
+            (tmp_path / "other.yaml").write_text(MINIMAL.replace("desk", "other").replace("001", "002"))
+            assert process.stderr is not None
+            while b"all is well again; 2 agents live" not in (said := await process.stderr.readline()):
+                assert said, "it tells of its recovery"
+            assert await asyncio.to_thread(main, ["status", "--url", url]) == 0
+
+    run(work(), 40)
+
+
 def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_path: Path) -> None:
     (tmp_path / "desk.yaml").write_text(MINIMAL)
 

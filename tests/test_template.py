@@ -28,6 +28,15 @@ def faults(text: str) -> list[str]:
     return [f"{fault.line} {fault.message} | {fault.cure}" for fault in Template(text).faults(SAMPLES)]
 
 
+def test_a_template_that_was_fine_is_tried_again_with_other_values() -> None:
+    made = Template("{{ hours.monday | upper }} {{ tables + 1 }}")
+    for other in ({"hours": {}}, {"tables": "many"}, {"hours": None}):
+        assert made.faults(SAMPLES) == []
+        assert len(made.faults(SAMPLES | other)) == 1
+    without = {name: value for name, value in SAMPLES.items() if name != "tables"}
+    assert len(made.faults(without)) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

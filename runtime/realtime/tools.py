@@ -5,7 +5,6 @@ Importing this module imports the SDK, which takes seconds: light commands must 
 
 import asyncio
 import inspect
-import threading
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -29,13 +28,7 @@ def read_tool(written: Mapping[str, Any], packages: Sequence[str] | None = None)
     Description and parameters come from the function's docstring and signature, read by the SDK. `packages` are the
     beginnings of the modules that the function may come from, None for any.
     """
-    try:
-        entrypoint = resolve(written["entrypoint"], packages)
-    except KeyboardInterrupt as error:
-        if threading.current_thread() is threading.main_thread():
-            raise  # somebody pressed Ctrl-C; elsewhere only the module itself can have raised it
-        said = f"'{written['entrypoint']}' breaks when it is imported (KeyboardInterrupt)"
-        raise EntrypointError(said, "Show this to its engineer.") from error
+    entrypoint = resolve(written["entrypoint"], packages)
     try:
         schema = function_schema(_as_the_model_sees(entrypoint), strict_json_schema=False)
     except Exception as error:  # the SDK and pydantic raise many kinds for a type that is not JSON's

@@ -29,7 +29,6 @@ from runtime.definition import AgentDefinition
 from runtime.draft import Draft, Source, document_of, draft
 from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_you_mean, errors, listing
 from runtime.incoming import SAMPLE_CALL, Headers
-from runtime.modules import ToolModules
 from runtime.phone import number_in
 from runtime.routing import Match, explain
 from runtime.session import settings_for
@@ -215,6 +214,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from runtime.call_log import CallLog
     from runtime.current import Current
     from runtime.host import Host
+    from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
     from runtime.reload import Drafts, Reloader, follow, watch
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.definition import ToolDefinition
 from runtime.hosts import Hosts
-from runtime.modules import Imports
 from runtime.settings import http_hosts, tool_packages, variable
 
 if TYPE_CHECKING:
     from runtime.http_tools import HttpTools
+    from runtime.modules import Imports
 
 
 class Tools:
@@ -24,7 +24,6 @@ class Tools:
     """
 
     def __init__(self, *, serving: bool = False) -> None:
-        self.imports = Imports(self._function)
         self._packages = tool_packages()
         self._hosts = Hosts(http_hosts())
         self._serving = serving
@@ -49,6 +48,13 @@ class Tools:
         finally:
             if "_http" in vars(self):
                 await self._http.close()
+
+    @cached_property
+    def imports(self) -> "Imports":
+        """What imports the modules of functions: it knows which imports have not ended."""
+        from runtime.modules import Imports
+
+        return Imports(self._function)
 
     @cached_property
     def _http(self) -> "HttpTools":

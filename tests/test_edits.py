@@ -285,7 +285,7 @@ def _made(raw: bytes, written: Mapping[str, Any]) -> ToolDefinition:
         description = str(names["answer"].__doc__)
     except BaseException as error:
         raise EntrypointError("it breaks", "Mend it.") from error
-    return ToolDefinition(written["entrypoint"], written["name"], description, {}, 1.0)
+    return ToolDefinition(written["name"], description, {}, written)
 
 
 # ── the line ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -518,7 +518,7 @@ def test_a_reload_connects_to_new_servers_and_leaves_old_ones_when_no_call_uses_
                 current.listen(servers.follow)
                 begun = servers.tools_of(named(old), "rtc_1")
                 process = int(await called(begun, "process"))
-                current.swap(new, Status("rev2", current.status.at))
+                current.swap(new, Status("rev2", current.status.live_since, current.status.looked_at))
                 await until(servers, lambda: connected(servers) == [True, True])
                 assert int(await called(begun, "process")) == process
                 servers.forget("rtc_1")

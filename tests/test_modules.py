@@ -35,12 +35,12 @@ class Engineer:
             self.gate.wait()
             if self.fails:
                 raise EntrypointError(f"'{spec}' breaks when it is imported (TimeoutError: no answer)")
-        return ToolDefinition(spec, "f", "", {}, 1)
+        return ToolDefinition("f", "", {}, written)
 
 
 def read(imports: Imports, spec: str) -> str:
     try:
-        return imports.read_tool({"entrypoint": spec}).entrypoint
+        return str(imports.read_tool({"entrypoint": spec}).written["entrypoint"])
     except EntrypointError as error:
         return str(error)
 

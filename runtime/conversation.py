@@ -333,10 +333,7 @@ class Conversation:
             return []
         self._stopped.add(response_id)
         record = Record("stopped what must not be said", {"rule": rule}, {"words": words}, logging.WARNING)
-        cancel: list[Command] = [Send({"type": "response.cancel", "response_id": response_id})]
-        cancel = cancel if self.speech.responses.active == response_id else []
-        clear = Send({"type": "output_audio_buffer.clear"})
-        return [record, *cancel, clear, *self._say("instead", self.conduct.instead, "instead")]
+        return [record, *self.speech.cut(), *self._say("instead", self.conduct.instead, "instead")]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
@@ -469,7 +466,8 @@ class Conversation:
         if len(self.tools.running) > 1:
             return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
         said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
-        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", event.response_id if said else "")]
+        after = event.response_id if said else ""
+        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
     def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         run = RunTool(event.tool_call_id, event.name, event.arguments)
@@ -551,14 +549,17 @@ class Conversation:
         return [Record("transferring", {"destination": destination.name}), Refer(destination.to)]
 
     def close(self, wish: Close) -> list[Command]:
-        """Say the last words, or let those that are being said be heard, and then hang up."""
+        """Say the last words, or let those that are being said be heard, and then hang up.
+
+        A limit does not wait for the end of a long answer, which would leave no time for the farewell.
+        """
         self.ending = True
         forgotten = self.speech.forget()
         if wish.after:
             return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
-        settings = self.settings
+        settings, cut = self.settings, self.speech.cut() if wish.cuts else []
         said = settings.say(wish.words, FAREWELL) if wish.words else settings.say_freely(wish.freely, FAREWELL)
-        return [*forgotten, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
+        return [*forgotten, *cut, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
 
     def divert(self, name: str) -> list[Command]:
         """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""

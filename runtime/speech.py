@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.commands import CancelTimer, Command, StartTimer
+from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
 
 TIMER = "heard "  # and the line: the longest that a line may take to be heard
@@ -75,6 +75,12 @@ class Speech:
         """A line is over, was lost, or its time is up: what waited for it follows, once."""
         then = self._then.pop(line, None)
         return [CancelTimer(TIMER + line), *then()] if then else []
+
+    def cut(self) -> list[Command]:
+        """Stop what is being said, also what is buffered of it: the SDK would only cancel (trap 20)."""
+        cancel: list[Command] = [Send({"type": "response.cancel"})] if self.responses.active else []
+        clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})] if self.playing else []
+        return [*cancel, *clear]
 
     def forget(self) -> list[Command]:
         """Let nothing follow any more: the call ends another way."""

@@ -173,7 +173,7 @@ def test_silence_is_asked_about_and_then_ends_the_call() -> None:
 
 def test_a_call_of_half_an_hour_is_warned_and_ended_with_a_line_whoever_speaks() -> None:
     duration = "limits: {duration: {seconds: 1800, warning: One minute left., farewell: I have to go.}}\n"
-    chat = Script.repeat(Turn("Tell me more.", ("Once upon a time there was a telephone that never stopped.",)))
+    chat = Script.repeat(Turn("Tell me more.", ("Once upon a time there was a telephone that never stopped. " * 20,)))
     kept: list[Any] = []
 
     async def work() -> None:
@@ -243,7 +243,9 @@ def test_a_result_that_comes_after_an_interruption_is_still_told() -> None:
     covered = {"after_seconds": 0.1, "lines": ["One moment, I am looking for a table in our book, which is long."]}
     agent = slow("slow_tool", while_running=covered)
     kept: list[Any] = []
-    script = Script((Turn("A table?", (ToolUse("slow_tool"),)), Interrupt("Hello?", ("Yes, I am here.",)), Turn(None)))
+    script = Script(
+        (Turn("A table?", (ToolUse("slow_tool"),)), Interrupt("Hello?", ("Yes, I am here.",)), Turn(None)), patience=0.5
+    )
 
     async def work() -> None:
         async with line(agent, read_tool=read_tool) as made:

@@ -16,7 +16,9 @@ from tests.house import MINIMAL, run
 from tests.line import line
 
 TAKES = MINIMAL + "tools: [{use: take_message, fields: [{name: message, description: What to pass on}]}]\n"
-LEAVES = Script((Turn("Tell her I rang.", (ToolUse("take_message", '{"message": "I rang."}'), "It is kept.")),))
+LEAVES = Script(
+    (Turn("Tell her I rang.", (ToolUse("take_message", '{"message": "I rang."}'), "It is kept.")),), caller_first=True
+)
 
 
 def ring(log: CallLog) -> None:

@@ -336,6 +336,14 @@ def test_a_call_lasts_half_an_hour_when_nothing_is_declared() -> None:
     assert play.started("duration") == pytest.approx(1797)
 
 
+def test_a_call_that_is_over_stops_a_long_answer_so_that_its_farewell_is_heard() -> None:
+    play = Play("limits: {duration: {farewell: Goodbye.}}\n").talking() >> e.ResponseCreated("resp_3")
+    play >> e.PlaybackStarted("resp_3") >> e.TimerFired("duration")
+    assert play.types == ["response.cancel", "output_audio_buffer.clear"]
+    play >> e.PlaybackEnded("resp_3", interrupted=True) >> e.ResponseDone("resp_3", "cancelled", "client_cancelled")
+    assert '"""Goodbye."""' in play.says
+
+
 def test_a_duration_that_ends_during_a_transfer_waits_for_it() -> None:
     play = transferring() >> e.TimerFired("duration")
     assert play.started("duration") == 32

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
@@ -59,14 +58,15 @@ async def attach(base_url: str, api_key: str, call_id: str, *, again: bool = Fal
     is how a call's end is told from a lost socket (protocol 2.7).
     """
     url = f"{base_url}/realtime?call_id={quote(call_id, safe='')}"
-    give_up_at = time.monotonic() + (LOST_SECONDS if again else NOT_YET_SECONDS)
+    now = asyncio.get_running_loop().time
+    give_up_at = now() + (LOST_SECONDS if again else NOT_YET_SECONDS)
     for attempt in range(1_000):
         try:
             return Sideband(await _open(url, api_key, _proxy(base_url)))
         except SidebandError as error:
             pause = _PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)]
             final = error.status is not None and (again or error.status != 404) and error.status < 500
-            if final or time.monotonic() + pause > give_up_at:
+            if final or now() + pause > give_up_at:
                 raise
             await asyncio.sleep(pause)
     raise AssertionError("unreachable: the loop ends by its time limit")

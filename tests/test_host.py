@@ -8,10 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from runtime import threads
 from runtime.host import MAX_BODY_BYTES
 from runtime.log import Formatter
 from runtime.realtime.tools import read_tool
-from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn
+from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn, clock
 from runtime.simulator.webhook import empty_event, incoming, sign
 from tests.house import MINIMAL, run
 from tests.line import SECRET, Line, line
@@ -34,7 +35,7 @@ def call(
             await served.quiet()
             return served, made
 
-    return run(work())
+    return clock.run(work(), threads.at_work)
 
 
 async def heard(made: SimulatedCall, times: int) -> None:
@@ -452,7 +453,7 @@ def test_the_webhook_is_answered_before_the_call_is_set_up() -> None:
             assert not served.told("accepted")
             assert len(served.host.calls) == 1
 
-    run(work())
+    clock.run(work(), threads.at_work)
 
 
 def test_a_call_id_cannot_choose_the_path() -> None:

@@ -192,7 +192,7 @@ class Conversation:
         commands: list[Command] = [CancelTimer(CONFIRM), StartTimer(FIRST_WORDS, limits.first_words_seconds)]
         left = limits.duration.seconds - (self.at - self._began_at)
         commands.append(StartTimer(DURATION, left))
-        if limits.duration.warn_seconds:
+        if 0 < limits.duration.warn_seconds < left:
             commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
         if self.settings.greeting is None:
             return commands

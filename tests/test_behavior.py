@@ -295,6 +295,22 @@ def test_an_answered_call_that_cannot_be_steered_is_put_through() -> None:
     assert made.outcome in ("transferred", "attach_failed")
 
 
+@pytest.mark.parametrize(("status", "cause"), [(500, "model_unreachable"), (429, "quota")])
+def test_a_service_that_cannot_take_the_call_leaves_it_to_the_carrier(status: int, cause: str) -> None:
+    agent = GREETS + f"on_failure: {{{cause}: {{reject: 480}}}}\n"
+    call, made = play(agent, behavior=Behavior(accept_fails=(status,) * 1000), hangs_up=False)
+    assert call.peer.rejected == 480
+    assert made.outcome == cause
+
+
+def test_a_sideband_that_is_lost_in_the_middle_is_back_before_the_caller_notices() -> None:
+    steps = [Turn("Hello?", ("Yes?",)), Turn("Are you there?", ("I am.",))]
+    call, made = play(GREETS, *steps, behavior=Behavior(sideband_lost_after=2))
+    assert spoken(call)[-1] == "I am."
+    assert made.told("attached again")
+    assert made.outcome == "caller_hung_up"
+
+
 def test_one_call_too_many_is_busy() -> None:
     kept: list[Any] = []
 

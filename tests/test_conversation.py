@@ -148,6 +148,21 @@ def test_an_address_that_is_not_in_the_file_cannot_be_reached(arguments: str) ->
     assert "There is no destination" in play.output
 
 
+BY_DAY = """
+tools:
+  - use: transfer
+    destinations: [{name: kitchen, to: 'tel:+15550123456', when: The caller is hungry., hours: lunch}]
+hours: {lunch: {timezone: UTC, weekly: {fri: ["11:00-17:05"]}}}
+"""
+
+
+def test_a_destination_outside_of_its_hours_cannot_be_reached_and_the_model_hears_until_when() -> None:
+    assert Play(BY_DAY).talking().calls("transfer", to("kitchen")).done(Refer)  # the call came on a Friday at 17:00
+    play = Play(BY_DAY).talking().after(600).calls("transfer", to("kitchen"))
+    assert not play.done(Refer)
+    assert "cannot be reached now: it is outside of the hours lunch: closed until Friday" in play.output
+
+
 def test_a_transfer_is_confirmed_by_the_calls_end_and_by_nothing_else() -> None:
     """Trap 22: a 200 from refer means only that it was relayed."""
     play = transferring()
@@ -329,6 +344,12 @@ def test_a_call_is_warned_before_its_end_and_ended_with_a_line() -> None:
     assert '"""Goodbye."""' in play.says
     play.said("resp_3", "farewell")
     assert ended(play) is Outcome.TOO_LONG
+
+
+@pytest.mark.parametrize("duration", ["{seconds: 600, warn_seconds: 0}", "{seconds: 50}"])
+def test_a_call_without_time_for_a_warning_has_none(duration: str) -> None:
+    play = Play(f"limits: {{duration: {duration}}}\n").active()
+    assert not [timer for timer in play.done(StartTimer) if timer.name == "warning"]
 
 
 def test_a_call_lasts_half_an_hour_when_nothing_is_declared() -> None:

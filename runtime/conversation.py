@@ -132,9 +132,9 @@ class Conversation:
         return [self.confirmation.update(held=self.turns.held), *items, *self.speech.responses.attach()]
 
     def detach(self) -> list[Command]:
-        """The sideband is lost."""
-        self.attached = False
-        return self.speech.responses.detach()
+        """The sideband is lost, and with it the end of what the caller heard or said at that moment."""
+        self.attached = self._caller_speaks = False
+        return self.speech.detach()
 
     def learn(self, found: Mapping[str, Any]) -> list[Command]:
         """Take what the lookup found into every template of the call, before the service is told of it."""

@@ -82,6 +82,11 @@ class Speech:
         clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})] if self.playing else []
         return [*cancel, *clear]
 
+    def detach(self) -> list[Command]:
+        """The sideband is lost: when what is being heard ends, nobody may tell."""
+        self.playing.clear()
+        return self.responses.detach()
+
     def forget(self) -> list[Command]:
         """Let nothing follow any more: the call ends another way."""
         timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]

@@ -436,6 +436,14 @@ def test_silence_does_not_count_before_anybody_was_heard_or_while_the_sideband_i
     assert play.started("silence") > 0
 
 
+@pytest.mark.parametrize("begun", [(e.ResponseCreated("resp_3"), e.PlaybackStarted("resp_3")), (e.CallerSpoke(),)])
+def test_what_ended_while_the_sideband_was_lost_does_not_keep_silence_from_counting(begun: tuple[e.Event, ...]) -> None:
+    play = Play(SILENCE).talking()
+    for event in (*begun, e.SidebandClosed(1006), e.Attached()):
+        play >> event
+    assert play.started("silence") > 0
+
+
 def test_silence_can_be_switched_off() -> None:
     play = Play(NO_SILENCE).talking()
     assert not [timer for timer in play.done(StartTimer) if timer.name == "silence"]

@@ -52,6 +52,7 @@ CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first word
 TRANSFER, WAIT, SLOW = "transfer", "wait", "slow "
 """The names of timers; `slow ` goes before a tool call's id."""
 
+_ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
 
@@ -470,6 +471,8 @@ class Conversation:
         return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
     def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        if self.speech.awaits(ANNOUNCE):  # a model may call two tools in one response
+            return self._finish_tool(event.tool_call_id, _ONE_AT_A_TIME)
         run = RunTool(event.tool_call_id, event.name, event.arguments)
         return self._announced(entry.get("announce"), lambda: [run])
 
@@ -529,6 +532,8 @@ class Conversation:
         why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
         if self.transfer is not None:
             why_not = "A transfer is under way already."
+        elif self.speech.awaits(ANNOUNCE):
+            why_not = _ONE_AT_A_TIME
         if destination is None or why_not:
             return self._finish_tool(event.tool_call_id, why_not)
         self.transfer = Transfer(destination, event.tool_call_id)

@@ -46,6 +46,10 @@ class Speech:
         self._lines[response_id] = line
         return self._await(line, then, within)
 
+    def awaits(self, line: str) -> bool:
+        """Tell whether something follows a line that is still to be heard."""
+        return line in self._then
+
     def _await(self, line: str, then: Then, within: float | None) -> list[Command]:
         self._then[line] = then
         return [] if within is None else [StartTimer(TIMER + line, within)]

@@ -531,7 +531,10 @@ instructions: You know every invoice.
 tools: [{use: hang_up}]
 limits: {duration: {seconds: 60}}
 """
-HANDS_OFF = "voice: sage\nhandoffs: [{agent: billing, when: About an invoice., announce: Let me hand you over.}]\n"
+HANDS_OFF = """voice: sage
+handoffs:
+  - {agent: billing, when: About an invoice., announce: Let me hand you over.}
+"""
 
 
 def handing() -> Play:
@@ -544,6 +547,33 @@ def test_a_handoff_is_announced_and_then_run() -> None:
     assert not play.done(RunTool)
     play.said("resp_10", "announce")
     assert play.done(RunTool) == [RunTool("call_1", "hand_off_to_billing", "{}")]
+
+
+SHOP = "name: shop\ninstructions: You know every ware.\n"
+TO_SHOP = "  - {agent: shop, when: About a ware., announce: To the shop.}\n"
+
+
+@pytest.mark.parametrize("second", ["hand_off_to_shop", "transfer"])
+def test_a_caller_is_put_through_to_one_place_however_many_a_response_names(second: str) -> None:
+    """A second announcement once took the first one's place, and who waited for the first waited for ever."""
+    play = Play(HANDS_OFF + TO_SHOP + KITCHEN, BILLING, SHOP).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "hand_off_to_billing", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", second, to("kitchen"), "resp_9")
+    assert "to one place only" in play.output
+    play >> e.ResponseDone("resp_9", "completed")
+    play.said("resp_10", "announce")
+    assert play.done(RunTool) == [RunTool("call_1", "hand_off_to_billing", "{}")]
+    play >> e.HandedOff("billing") >> e.ToolFinished("call_1", "hand_off_to_billing", "{}")
+    assert play.line == "after resp_9"
+
+
+def test_a_caller_who_is_being_transferred_is_not_handed_off() -> None:
+    play = Play(HANDS_OFF + KITCHEN, BILLING).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "transfer", to("kitchen"), "resp_9")
+    play >> e.ToolCalled("call_2", "hand_off_to_billing", "{}", "resp_9")
+    assert "to one place only" in play.output
+    play >> e.ResponseDone("resp_9", "completed")
+    assert play.said("resp_10", "announce").done(Refer)
 
 
 def test_a_handoff_tells_the_service_the_other_agents_session_before_the_result() -> None:

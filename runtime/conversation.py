@@ -359,7 +359,8 @@ class Conversation:
         commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
         if failed and event.line is None and not self.ending:  # the service's own answer to the caller
             commands += self._answer()
-        if event.status != "completed" and not (failed and event.line == GREETING):
+        unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
+        if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
             commands += self.speech.over(event.response_id)  # nothing more of it will be played
         return [*commands, *self._tell_lost()]
 

@@ -85,6 +85,14 @@ def test_an_interrupted_goodbye_ends_the_call() -> None:
     assert play.done(HangUp)
 
 
+def test_a_goodbye_that_reached_the_limit_of_its_tokens_is_heard_as_far_as_it_goes() -> None:
+    play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.ResponseCreated("resp_10", "farewell")
+    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "incomplete", "max_output_tokens", line="farewell")
+    assert not play.done(HangUp)
+    play >> e.PlaybackEnded("resp_10")
+    assert play.done(HangUp)
+
+
 def test_a_goodbye_that_is_never_heard_ends_after_its_time() -> None:
     play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.TimerFired("heard farewell")
     assert play.done(HangUp)

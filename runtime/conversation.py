@@ -52,6 +52,7 @@ CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first word
 TRANSFER, WAIT, SLOW = "transfer", "wait", "slow "
 """The names of timers; `slow ` goes before a tool call's id."""
 
+_ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
 _ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
@@ -404,11 +405,11 @@ class Conversation:
             return []
         self.tools.begin(event.tool_call_id, event.name, event.response_id)
         record = Record("tool called", {"tool": event.name}, {"arguments": event.arguments})
-        if self.tools.count > self._limits.tool_calls:
-            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
-            refusal = "No more tools can be used in this call. Finish without them."
-            return [record, *self._finish_tool(event.tool_call_id, refusal)]
         entry = self.conduct.tools.get(event.name, {})
+        if self.tools.count > self._limits.tool_calls and entry.get("use") not in _ALWAYS_ALLOWED:
+            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
+            refusal = "No more tools can be used in this call, but to end it. Go on without them."
+            return [record, *self._finish_tool(event.tool_call_id, refusal, tool_choice="none")]
         use = _USES.get(entry.get("use", ""))
         return [record, *(use(self, event, entry) if use else self._run(event, entry))]
 
@@ -440,16 +441,19 @@ class Conversation:
         quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
         words = entry.get("on_timeout") if event.too_slow else None
         said = self._say(f"timeout {event.tool_call_id}", words) if words else []
-        return [record, *quiet, *self._finish_tool(event.tool_call_id, event.output, go_on=not words), *said]
+        return [record, *quiet, *said, *self._finish_tool(event.tool_call_id, event.output, go_on=not words)]
 
-    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True) -> list[Command]:
-        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once."""
+    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True, **response: Any) -> list[Command]:
+        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once.
+
+        Not `go_on`: this result needs no words of the model; `response` is what is asked for otherwise than usual.
+        """
         item = self._add({"type": "function_call_output", "call_id": tool_call_id, "output": output})
-        response_id = self.tools.end(tool_call_id)
-        if response_id is None or not go_on:
+        response_id = self.tools.end(tool_call_id, go_on=go_on)
+        if response_id is None:
             return item
         line = f"after {response_id}"
-        return [*item, *self.speech.say(line, {"metadata": {LINE: line}})]
+        return [*item, *self.speech.say(line, {"metadata": {LINE: line}, **response})]
 
     def _add(self, item: Mapping[str, Any]) -> list[Command]:
         event = self._items.add(item)
@@ -598,7 +602,7 @@ class Conversation:
             return [record, Leave("", reason)]
         output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
         said = self._say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
-        return [record, *self._finish_tool(transfer.tool_call_id, output, go_on=not said), *said]
+        return [record, *said, *self._finish_tool(transfer.tool_call_id, output, go_on=not said)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -87,7 +87,7 @@ def test_an_interrupted_goodbye_ends_the_call() -> None:
 
 def test_a_goodbye_that_reached_the_limit_of_its_tokens_is_heard_as_far_as_it_goes() -> None:
     play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.ResponseCreated("resp_10", "farewell")
-    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "incomplete", "max_output_tokens", line="farewell")
+    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "incomplete", line="farewell")
     assert not play.done(HangUp)
     play >> e.PlaybackEnded("resp_10")
     assert play.done(HangUp)
@@ -477,6 +477,15 @@ def test_tools_beyond_the_limit_are_refused_and_the_model_is_told() -> None:
     play.said("resp_10", "after resp_9").calls("book", "{}", "resp_11", "call_2")
     assert not play.done(RunTool)
     assert "No more tools" in play.output
+    (asked,) = [sent["response"] for sent in play.sent if sent["type"] == "response.create"]
+    assert asked["tool_choice"] == "none", "or it could ask, and be refused, for ever"
+
+
+def test_a_call_can_be_ended_however_many_tools_were_called() -> None:
+    tools = "limits: {tool_calls: 1}\ntools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n"
+    play = Play(tools, read_tool=read_tool).talking().calls("book") >> e.ToolFinished("call_1", "book", "1")
+    play.said("resp_10", "after resp_9").calls("hang_up", "{}", "resp_11", "call_2")
+    assert play.call.state is State.ENDING
 
 
 # ── slow tools ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -521,6 +530,24 @@ def test_a_tool_that_took_too_long_is_told_with_its_line_and_the_model_knows() -
     play = slow() >> e.ToolFinished("call_1", "book", "The tool took too long.", 20, failed=True, too_slow=True)
     assert play.output == "The tool took too long."
     assert '"""Our book does not open."""' in play.says
+
+
+@pytest.mark.parametrize("slow_one_is_last", [True, False])
+def test_what_one_tool_found_is_told_though_another_took_too_long(slow_one_is_last: bool) -> None:
+    tools = "tools: [{entrypoint: 'shop:find'}, {entrypoint: 'shop:book', on_timeout: No book.}]\n"
+    play = Play(tools, read_tool=read_tool).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "find", "{}", "resp_9") >> e.ToolCalled("call_2", "book", "{}", "resp_9")
+    play >> e.ResponseDone("resp_9", "completed")
+    results = [
+        e.ToolFinished("call_1", "find", "a table"),
+        e.ToolFinished("call_2", "book", "It took too long.", failed=True, too_slow=True),
+    ]
+    asked = []
+    more = [e.ResponseCreated("resp_10", "timeout call_2"), e.ResponseDone("resp_10", "completed")]
+    for event in [*(results if slow_one_is_last else reversed(results)), *more]:
+        play >> event
+        asked += [sent["response"]["metadata"]["switchboard"] for sent in play.sent if "response" in sent]
+    assert asked == ["timeout call_2", "after resp_9"]
 
 
 def test_a_result_that_comes_after_an_interruption_is_still_told() -> None:

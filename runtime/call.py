@@ -291,6 +291,11 @@ class Call:
         return self._give_up("attach_failed", Outcome.CONNECTION_LOST, event.reason)
 
     @property
+    def _is_leaving(self) -> bool:
+        transfer = self._talk.transfer
+        return transfer is not None and transfer.sent
+
+    @property
     def _was_referred(self) -> bool:
         transfer = self._talk.transfer
         return transfer is not None and transfer.referred
@@ -311,6 +316,8 @@ class Call:
 
     def _give_up(self, cause: str, outcome: Outcome, reason: str) -> list[Command]:
         """Do what the agent declares for a failure after the call was answered; otherwise end it."""
+        if self._is_leaving:
+            return self._let_go(outcome, reason)
         action = self._talk.conduct.on_failure.get(cause, {})
         if "transfer" in action:
             return self._divert(action["transfer"], outcome, reason)
@@ -323,8 +330,21 @@ class Call:
         told = Record("putting the caller through instead", fields, level=logging.WARNING)
         return [told, CancelTimer(FIRST_WORDS), CancelTimer(CONFIRM), *self._talk.divert(name)]
 
+    def _let_go(self, outcome: Outcome, reason: str = "") -> list[Command]:
+        """Let a transfer that was sent take its course: to hang up, or to send another, could break it."""
+        self.state, self.outcome = State.ENDING, outcome
+        fields = {"outcome": outcome.value} | ({"reason": reason} if reason else {})
+        told = Record("leaving the caller to the transfer", fields, level=logging.WARNING)
+        return [told, CancelTimer(FIRST_WORDS), *self._talk.let_go()]
+
     def _say_goodbye(self, event: e.DrainEnded) -> list[Command]:
-        return self._close(Close(Outcome.DRAINED))
+        return self._let_go(Outcome.DRAINED) if self._is_leaving else self._close(Close(Outcome.DRAINED))
+
+    def _relayed_while_ending(self, event: e.Referred) -> list[Command]:
+        """The service's answer came after the end of the call, which was the transfer's success then."""
+        if self.outcome is Outcome.CALLER_HUNG_UP and self._talk.transfer is not None:
+            self.outcome = Outcome.TRANSFERRED
+        return self._converse(event)
 
     def _drained(self, event: e.DrainEnded | e.HostStopped) -> list[Command]:
         return self._hang_up(Outcome.DRAINED)
@@ -436,6 +456,7 @@ _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
         **_TALK,
         e.ToolFinished: Call._ignore,
         e.HandedOff: Call._ignore,
+        e.Referred: Call._relayed_while_ending,
         e.LookedUp: Call._ignore,
         e.SessionConfirmed: Call._ignore,
         e.SidebandClosed: Call._over_while_ending,

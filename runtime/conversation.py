@@ -63,6 +63,7 @@ class Transfer:
 
     destination: Destination
     tool_call_id: str = ""
+    sent: bool = False
     referred: bool = False
 
 
@@ -555,6 +556,7 @@ class Conversation:
     def _refer(self) -> list[Command]:
         if self.transfer is None:
             return []
+        self.transfer.sent = True
         destination = self.transfer.destination
         return [Record("transferring", {"destination": destination.name}), Refer(destination.to)]
 
@@ -575,14 +577,21 @@ class Conversation:
         """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
         self.ending = True
         self.transfer = Transfer(self.conduct.destinations[name])
-        return self._refer()
+        return [*self.speech.forget(), *self._refer()]
+
+    def let_go(self) -> list[Command]:
+        """Leave the caller to the transfer that was sent: when that fails, nobody is here any more."""
+        assert self.transfer is not None, "only who is being transferred is let go"
+        self.ending, self.transfer.tool_call_id = True, ""
+        return self.speech.forget()
 
     def _referred(self, event: e.Referred) -> list[Command]:
         """The service says that it relayed the transfer, which means no more than that (trap 22)."""
         if self.transfer is None:
             return []
         self.transfer.referred = True
-        return [Record("transfer relayed"), StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
+        record = Record("transfer relayed", {} if event.certain else {"certain": False})
+        return [record, StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
 
     def _refer_failed(self, event: e.ReferFailed) -> list[Command]:
         return self._transfer_failed(event.reason)

@@ -192,7 +192,8 @@ class Runner:
         except CallControlError as error:
             fields = {"call_id": self.call_id, "said": str(error)}
             logger.warning("a transfer was not taken", extra=fields)
-            await self.feed(e.ReferFailed(why_not_referred(error)))
+            lost = error.status is None and error.sent  # it may be under way: a second one would ring twice
+            await self.feed(e.Referred(certain=False) if lost else e.ReferFailed(why_not_referred(error)))
         else:
             await self.feed(e.Referred())
 

@@ -109,6 +109,13 @@ def test_a_transfer_that_is_refused_tells_the_model_why(status: int, why: str) -
     assert spoken(call)[2] == "The kitchen does not pick up."
 
 
+def test_a_transfer_whose_answer_is_lost_may_be_under_way_and_is_waited_for() -> None:
+    lost = Behavior(refer_response="lost", refer_is_relayed=False)
+    call, made = play(GREETS + KITCHEN, TO_KITCHEN, Turn(None), behavior=lost, patience=40.0)
+    assert made.told("transfer relayed") == [{"certain": False}]
+    assert "nobody confirmed it in time" in outputs(call)[0]
+
+
 # ── keypad, messages, waiting ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -384,15 +391,6 @@ def test_a_rule_in_python_is_asked_and_obeyed() -> None:
     guard = "guardrails: {rules: ['tests.test_behavior:promises'], instead: I take that back.}\n"
     call, _ = play(GREETS + guard, Turn("Is it sure?", ("I promise. " * 30,)), Turn(None))
     assert spoken(call)[-1] == "I take that back."
-
-
-LOOKS_UP = (
-    MINIMAL
-    + """
-greeting: Hello {{{{ guest }}}}.
-lookup: {{entrypoint: "tests.test_behavior:{function}", defaults: {{guest: you}}}}
-"""
-)
 
 
 LOOKS_UP = (

@@ -205,6 +205,38 @@ def test_a_caller_who_hangs_up_before_the_transfer_has_not_been_transferred() ->
     assert ended(play) is Outcome.CALLER_HUNG_UP
 
 
+def test_a_transfer_whose_answer_comes_after_the_calls_end_was_one() -> None:
+    play = Play(KITCHEN).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    play >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.Referred()
+    assert ended(play) is Outcome.TRANSFERRED
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_drain_leaves_a_caller_who_is_being_transferred_to_the_transfer(answered: bool) -> None:
+    play = Play(KITCHEN).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    for event in [e.Referred(), e.DrainEnded()] if answered else [e.DrainEnded(), e.Referred()]:
+        play >> event
+        assert not play.sent, "a farewell, and the hang-up after it, would break the transfer"
+    play >> e.SidebandClosed(1006)
+    assert ended(play) is Outcome.TRANSFERRED
+
+
+def test_a_drained_call_whose_transfer_fails_ends() -> None:
+    play = transferring() >> e.DrainEnded() >> e.TimerFired("transfer")
+    assert play.done(HangUp)
+    assert play.sent == []
+    assert ended(play) is Outcome.DRAINED
+
+
+def test_a_sideband_lost_for_good_during_a_transfer_sends_no_second_one() -> None:
+    fallback = "on_failure: {attach_failed: {transfer: bar}}\n"
+    play = Play(KITCHEN + fallback).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    play >> e.Referred() >> e.SidebandClosed(1006) >> e.AttachFailed("503", gone=False)
+    assert not play.done(Refer)
+    assert not play.done(HangUp)
+    assert (play >> e.TimerFired("transfer")).done(HangUp)
+
+
 def test_one_transfer_at_a_time() -> None:
     play = transferring().calls("transfer", to("bar"), "resp_11", "call_2")
     assert play.output == "A transfer is under way already."
@@ -698,6 +730,16 @@ def test_a_model_that_does_not_answer_any_more_never_leaves_the_caller_in_silenc
 def test_a_model_that_does_not_answer_any_more_is_replaced_by_somebody_who_does() -> None:
     play = lost(Play(KITCHEN + "on_failure: {quota: {transfer: kitchen}}\n").talking(), "insufficient_quota")
     assert play.done(Refer) == [Refer("tel:+15550123456")]
+
+
+def test_a_fallback_takes_the_place_of_a_transfer_that_waits_for_its_announcement() -> None:
+    play = Play(KITCHEN + "on_failure: {model_unreachable: {transfer: bar}}\n").talking()
+    play.calls("transfer", to("kitchen")) >> e.ResponseCreated("resp_10", "announce")
+    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "completed", line="announce")
+    play = lost(play, "server_error")
+    assert play.done(Refer) == [Refer("sip:bar@example.com")]
+    play >> e.TimerFired("heard announce")
+    assert not play.done(Refer)
 
 
 def test_a_busy_agent_that_transfers_never_attaches() -> None:

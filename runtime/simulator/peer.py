@@ -84,6 +84,7 @@ class Behavior:
     sideband_lost_after: int | None = None
     refer_status: int = 200
     refer_is_relayed: bool = True
+    refer_response: Literal["sent", "lost"] = "sent"
 
 
 @dataclass(slots=True, eq=False)

@@ -352,7 +352,8 @@ class Service:
             self.spawn(self._converse(call))
         if call.peer.state == "ended":
             call._end()
-        fate = call.peer.behavior.accept_response if verb == "accept" else "sent"
+        behavior = call.peer.behavior
+        fate = {"accept": behavior.accept_response, "refer": behavior.refer_response}.get(verb, "sent")
         return {"sent": Response, "lost": _Lost, "hangs": _Hanging}[fate](headers=self._request_id())
 
     async def _deliver_test(self, webhook: Webhook, kind: str) -> int:

@@ -98,6 +98,7 @@ class Call:
     _certain: bool = True
     _losses: int = 0
     _awaits_lookup: bool = False
+    _failed_ending: bool = False
     _unable: Mapping[str, Any] = field(default_factory=dict)
 
     def handle(self, event: e.Event, at: float) -> list[Command]:
@@ -353,7 +354,11 @@ class Call:
         return self._hang_up(Outcome.FAILED, event.reason)
 
     def _fail_while_ending(self, event: e.Failed) -> list[Command]:
-        return self._end(self.outcome or Outcome.FAILED, event.reason)
+        """Hang up without the last words; once more, and the hang-up itself may be what fails."""
+        again, self._failed_ending = self._failed_ending, True
+        if again:
+            return self._end(self.outcome or Outcome.FAILED, event.reason)
+        return self._hang_up(self.outcome or Outcome.FAILED, event.reason)
 
     def _over_while_ending(self, event: e.SidebandClosed | e.AttachFailed | e.HostStopped) -> list[Command]:
         self._talk.attached = False
@@ -418,6 +423,9 @@ _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
     State.INCOMING: {
         e.CallArrived: Call._arrive,
         e.CallTurnedAway: Call._turn_away,
+        e.DrainEnded: Call._drain_later,
+        e.HostStopped: Call._drain_later,
+        e.Failed: Call._fail_before_accept,
     },
     State.ACCEPTING: {
         e.Accepted: Call._accepted,

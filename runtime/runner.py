@@ -5,6 +5,7 @@ user code below, breaks this call only.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
@@ -255,6 +256,10 @@ class Runner:
             await self.feed(e.Failed(reason))
         except Exception as error:
             logger.error("a call ended without a word", extra={"call_id": self.call_id, "error": frames(error)})
+            with contextlib.suppress(CallControlError):
+                await self._control.hang_up(self.call_id)
+            self._finished.set()
+        if self.call.state is State.ENDED:  # what failed may have stood before its Finish
             self._finished.set()
 
     async def _release(self) -> None:

@@ -570,6 +570,25 @@ def test_a_failure_of_ours_ends_the_call_from_everywhere(state: State) -> None:
     assert play.call.outcome in (Outcome.FAILED, Outcome.DRAINED)
 
 
+def test_a_failure_during_the_goodbye_hangs_up_and_a_second_one_ends_the_call() -> None:
+    """A call that is not hung up goes on at the service, with a model that nobody steers."""
+    play = Play().active() >> e.DrainEnded() >> e.Failed("KeyError")
+    assert play.done(HangUp)
+    play >> e.Failed("KeyError")
+    assert play.call.state is State.ENDED
+
+
+def test_a_failure_before_a_call_is_understood_frees_the_caller() -> None:
+    play = Play() >> e.Failed("KeyError")
+    assert play.done(Reject) == [Reject(503)]
+    assert (play >> e.HungUp()).done(Finish)
+
+
+def test_a_call_that_comes_while_the_drain_ends_is_hung_up_once_it_is_accepted() -> None:
+    play = Play() >> e.DrainEnded() >> Play().arrival >> e.Accepted()
+    assert play.done(HangUp)
+
+
 def test_usage_is_added_up_as_it_comes() -> None:
     play = Play().active()
     for number in (1, 2):

@@ -9,9 +9,11 @@ import httpx2
 import pytest
 
 from runtime import threads
+from runtime.commands import Record
 from runtime.host import MAX_BODY_BYTES
 from runtime.log import Formatter
 from runtime.realtime.tools import read_tool
+from runtime.runner import Runner
 from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn, clock
 from runtime.simulator.webhook import empty_event, incoming, sign
 from tests.house import MINIMAL, run
@@ -353,6 +355,22 @@ def test_the_called_number_is_found_on_every_trunk(trunk: Any) -> None:
     """Trap 29."""
     served, _ = call(trunk=trunk)
     assert served.told("matched")
+
+
+@pytest.mark.parametrize("what", ["incoming", "accepted", "audible", "saying goodbye", "ended"])
+def test_an_observer_that_breaks_leaves_no_call_behind(what: str) -> None:
+    def breaks(runner: Runner, record: Record) -> None:
+        if record.what in (what, "hanging up"):
+            raise OSError("no room")
+
+    async def scenario() -> None:
+        async with line(MINIMAL + "greeting: Hello.\ntools: [{use: hang_up}]\n", observers=(breaks,)) as made:
+            call = await made.ring(script=Script((Turn("Bye.", (ToolUse("hang_up"),)),), hangs_up=what != "audible"))
+            await call.ended.wait()
+            await made.idle()
+            assert not made.host.calls
+
+    run(scenario())
 
 
 def test_a_template_that_fails_in_a_call_frees_the_caller() -> None:

@@ -197,6 +197,8 @@ class Conversation:
         commands.append(StartTimer(DURATION, left))
         if 0 < limits.duration.warn_seconds < left:
             commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
+        if self._keys:
+            commands.append(StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS))
         if self.settings.greeting is None:
             return commands
         if self.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
@@ -520,6 +522,11 @@ class Conversation:
             return self._collected()
         return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
 
+    def _collection_late(self) -> list[Command]:
+        if self._collection is not None and self.speech.busy:  # such as what to press
+            return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
+        return self._collected()
+
     def _collected(self) -> list[Command]:
         collection, self._collection = self._collection, None
         if collection is None:
@@ -665,7 +672,7 @@ class Conversation:
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
         collecting = self._collection is not None or self.transfer is not None
-        return self.speech.busy or bool(self.tools.running) or collecting or self._waits
+        return self.speech.busy or bool(self.tools.running) or collecting or self._waits or self._awaits_hello
 
     def watch(self) -> list[Command]:
         """Count the silence between all that happens; before the first words another limit holds."""
@@ -673,7 +680,7 @@ class Conversation:
         if limit is None:
             return []
         counts = self.active and self.attached and not self.ending and self._heard_anybody
-        busy = not counts or self._caller_speaks or self._awaits_hello or self._occupied
+        busy = not counts or self._caller_speaks or self._occupied
         return [*self._silence.watch(busy=busy, at=self.at, limit=limit.after_seconds)]
 
 
@@ -709,7 +716,7 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     DURATION: Conversation._duration_over,
     WAIT: Conversation._waited,
     TRANSFER: Conversation._transfer_late,
-    keypad.COLLECTING: Conversation._collected,
+    keypad.COLLECTING: Conversation._collection_late,
     keypad.GATHERING: Conversation._keys_gathered,
 }
 _ALSO_ENDING = {RESPONSE, TRANSFER}

@@ -307,6 +307,12 @@ def test_a_release_that_is_never_confirmed_makes_us_answer() -> None:
     assert play.types == ["response.create"]
 
 
+def test_a_release_that_is_confirmed_late_is_answered_by_the_service_alone() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled") >> e.TimerFired("confirm")
+    play >> e.SessionConfirmed(play.settings.declared(held=False)) >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
 def test_an_agent_that_declares_no_answers_gets_none_from_us() -> None:
     silent = "turn_detection: {type: semantic_vad, create_response: false}\n"
     play = Play(GUARDED + silent).active().greeted() >> e.CallerTurnEnded()
@@ -321,6 +327,13 @@ def test_a_hello_that_nobody_told_us_of_does_not_leave_the_caller_in_silence() -
     assert play.types == ["response.create"]
     play >> e.CallerTurnEnded()
     assert play.sent == []
+
+
+def test_a_call_that_waits_for_a_hello_is_not_ended_before_it_was_greeted() -> None:
+    play = Play(WAITS + "limits: {first_words_seconds: 5}\n").active() >> e.TimerFired("first words")
+    assert not play.done(HangUp)
+    play >> e.TimerFired("hello")
+    assert play.types == ["response.create"]
 
 
 def test_a_caller_who_only_presses_a_key_is_greeted() -> None:

@@ -317,6 +317,23 @@ def test_keys_during_a_guarded_greeting_are_answered_after_it() -> None:
     assert play.types == ["response.create"]
 
 
+def test_keys_before_the_session_is_confirmed_are_told_afterwards() -> None:
+    play = press(Play().attached(), "1") >> e.TimerFired("keys")
+    play >> play.confirmation()
+    assert play.started("keys") == 1.5
+    play >> e.TimerFired("keys")
+    assert play.types == ["conversation.item.create", "response.create"]
+
+
+def test_the_time_for_digits_begins_when_the_caller_has_heard_what_to_press() -> None:
+    play = Play(SIX).talking() >> e.ResponseCreated("resp_9") >> e.PlaybackStarted("resp_9")
+    play >> e.ToolCalled("call_1", "keypad", "{}", "resp_9") >> e.ResponseDone("resp_9", "completed")
+    play >> e.TimerFired("keypad")
+    assert play.started("keypad") == 10
+    play >> e.PlaybackEnded("resp_9") >> e.TimerFired("keypad")
+    assert play.output == "The caller pressed no digit within 10 seconds."
+
+
 def test_digits_are_private() -> None:
     play = press(Play(SIX).talking().calls("keypad"), "123456")
     assert "1" not in str([record.fields for record in play.done(Record)])

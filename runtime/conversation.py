@@ -651,8 +651,10 @@ class Conversation:
         return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
 
     def _silent(self) -> list[Command]:
-        limit, asked = self._limits.silence, self._silence.over()
-        assert limit is not None, "silence is watched where it has a limit"
+        limit = self._limits.silence
+        if limit is None or not self._silence.is_counting:
+            return []
+        asked = self._silence.over()
         if asked < len(limit.lines):
             return [*self._say(f"silence {asked + 1}", limit.lines[asked], "silence")]
         return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]

@@ -228,8 +228,12 @@ class Runner:
         self._timers[name] = loop.call_later(seconds, self._fire, name)
 
     def _fire(self, name: str) -> None:
-        self._timers.pop(name, None)
-        self._spawn(self.feed(e.TimerFired(name)))
+        self._spawn(self._tell_fired(name, self._timers[name]))
+
+    async def _tell_fired(self, name: str, timer: asyncio.TimerHandle) -> None:
+        if self._timers.get(name) is timer:  # else it was cancelled, or began anew, since it ran out
+            del self._timers[name]
+            await self.feed(e.TimerFired(name))
 
     def _cancel_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)

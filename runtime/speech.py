@@ -92,7 +92,8 @@ class Speech:
         return self.responses.detach()
 
     def forget(self) -> list[Command]:
-        """Let nothing follow any more: the call ends another way."""
+        """Let nothing follow any more, and ask for no response that is still wanted: the call ends another way."""
+        self.responses.forget()
         timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]
         self._then.clear()
         return timers

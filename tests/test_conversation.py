@@ -409,6 +409,12 @@ def test_a_call_without_time_for_a_warning_has_none(duration: str) -> None:
     assert not [timer for timer in play.done(StartTimer) if timer.name == "warning"]
 
 
+def test_nothing_that_was_still_to_be_said_comes_before_the_last_words() -> None:
+    play = Play().talking() >> e.ResponseCreated("resp_9") >> e.TimerFired("warning") >> e.TimerFired("duration")
+    play >> e.ResponseDone("resp_9", "completed")
+    assert play.line == "farewell"
+
+
 def test_a_call_lasts_half_an_hour_when_nothing_is_declared() -> None:
     play = Play().active()
     assert play.started("duration") == pytest.approx(1797)
@@ -499,6 +505,12 @@ def test_what_ended_while_the_sideband_was_lost_does_not_keep_silence_from_count
     for event in (*begun, e.SidebandClosed(1006), e.Attached()):
         play >> event
     assert play.started("silence") > 0
+
+
+@pytest.mark.parametrize("event", [e.CallerSpoke(), e.ResponseCreated("resp_3"), e.ToolCalled("call_1", "book", "{}")])
+def test_silence_that_was_broken_at_the_last_moment_is_none(event: e.Event) -> None:
+    play = Play(SILENCE).talking() >> event >> e.TimerFired("silence")
+    assert play.did == []
 
 
 def test_silence_can_be_switched_off() -> None:

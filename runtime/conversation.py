@@ -307,7 +307,7 @@ class Conversation:
         before = self._saying.get(event.response_id, "")
         text = self._saying[event.response_id] = before + event.text
         asked = len(before) // CHECK_EVERY < len(text) // CHECK_EVERY
-        return self._judge_words(event.response_id, text, is_whole=False, ask=asked)
+        return self._judge_words(event.response_id, text, is_whole=False, ask=asked, new=len(before))
 
     def _agent_said(self, event: e.AgentSaid) -> list[Command]:
         self.transcript.say(event.item_id, "agent", event.text)
@@ -319,12 +319,12 @@ class Conversation:
         judged = self._judge_words(event.response_id, event.text, is_whole=True, ask=True)
         return [Record("agent said", private={"text": event.text}, level=logging.DEBUG), *judged]
 
-    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool) -> list[Command]:
-        """Compare what the model says by itself with what it must never say."""
+    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
+        """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
         own = self.speech.line_of(response_id)
         if not self.conduct.guarded or self.ending or (own and own != ANSWER and not own.startswith("after ")):
             return []
-        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole):
+        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole, new=new):
             return self._silence_response(response_id, "never_say", found)
         rules = self.role.agent.abilities.rules
         return [CheckWords(response_id, text)] if ask and rules else []

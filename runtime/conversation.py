@@ -338,7 +338,11 @@ class Conversation:
             return []
         self._stopped.add(response_id)
         record = Record("stopped what must not be said", {"rule": rule}, {"words": words}, logging.WARNING)
-        return [record, *self.speech.cut(), *self._say("instead", self.conduct.instead, "instead")]
+        cancel: list[Command] = [Send({"type": "response.cancel", "response_id": response_id})]
+        cancel = cancel if self.speech.responses.active == response_id else []
+        clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})]
+        clear = [] if self.speech.was_heard(response_id) else clear  # it would silence another one
+        return [record, *cancel, *clear, *self._say("instead", self.conduct.instead, "instead")]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
@@ -358,7 +362,7 @@ class Conversation:
         self._saying.pop(event.response_id, None)
         failed = event.status == "failed"
         if failed:
-            self._last_failure = event.reason
+            self._last_failure = event.reason or "failed"
             commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
         commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
         if failed and event.line is None and not self.ending:  # the service's own answer to the caller
@@ -396,7 +400,8 @@ class Conversation:
         for line in lost:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
             commands += self.speech.follow(line)
-            if not self.ending and (line == ANSWER or line.startswith("after ")):
+            unanswered = line == ANSWER or line.startswith("after ") or (line == GREETING and self._last_failure)
+            if not self.ending and unanswered:
                 cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
                 commands.append(GiveUp(cause, "the model does not answer"))
         return commands

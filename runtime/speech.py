@@ -4,6 +4,7 @@
 what must follow it follows then, or when its time is up.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ class Speech:
     playing: set[str] = field(default_factory=set)
     _lines: dict[str, str] = field(default_factory=dict)
     _then: dict[str, Then] = field(default_factory=dict)
-    _heard_last: str = ""
+    _heard: deque[str] = field(default_factory=lambda: deque(maxlen=16))
 
     @property
     def busy(self) -> bool:
@@ -41,7 +42,7 @@ class Speech:
 
     def after(self, response_id: str, line: str, then: Then, within: float) -> list[Command]:
         """Let something follow a response that the model says by itself."""
-        if response_id == self._heard_last:
+        if self.was_heard(response_id):
             return then()
         self._lines[response_id] = line
         return self._await(line, then, within)
@@ -53,6 +54,10 @@ class Speech:
     def _await(self, line: str, then: Then, within: float | None) -> list[Command]:
         self._then[line] = then
         return [] if within is None else [StartTimer(TIMER + line, within)]
+
+    def was_heard(self, response_id: str) -> bool:
+        """Tell whether a response, one of the latest, is over for the caller."""
+        return response_id in self._heard
 
     def line_of(self, response_id: str) -> str:
         """Return the line that a response says, or `""`."""
@@ -71,7 +76,7 @@ class Speech:
     def over(self, response_id: str) -> list[Command]:
         """A response is heard no more: what waited for its line follows."""
         self.playing.discard(response_id)
-        self._heard_last = response_id
+        self._heard.append(response_id)
         line = self._lines.pop(response_id, None)
         return self.follow(line) if line else []
 

@@ -756,6 +756,17 @@ def test_a_model_that_does_not_answer_any_more_never_leaves_the_caller_in_silenc
     assert ended(play) == outcome
 
 
+def test_a_model_that_cannot_even_greet_never_leaves_the_caller_in_silence() -> None:
+    play = Play("greeting: Hello.\n").active()
+    for number in range(1, 5):
+        play >> e.ResponseCreated(f"resp_{number}", "greeting")
+        play >> e.ResponseDone(f"resp_{number}", "failed", "insufficient_quota", line="greeting")
+        if number < 4:
+            play >> e.TimerFired("response")
+    assert play.done(HangUp)
+    assert ended(play) == "quota"
+
+
 def test_a_model_that_does_not_answer_any_more_is_replaced_by_somebody_who_does() -> None:
     play = lost(Play(KITCHEN + "on_failure: {quota: {transfer: kitchen}}\n").talking(), "insufficient_quota")
     assert play.done(Refer) == [Refer("tel:+15550123456")]
@@ -843,6 +854,15 @@ def test_the_lines_of_the_file_are_the_authors_own() -> None:
     play >> e.TimerFired("silence") >> e.ResponseCreated("resp_7", "silence 1")
     play >> e.AgentSaying("resp_7", "I guarantee that")
     assert play.sent == []
+
+
+def test_a_rule_that_answers_late_silences_no_other_response() -> None:
+    play = Play("guardrails: {rules: ['shop:promises'], instead: I take that back.}\n", read_tool=read_tool).talking()
+    play.turn("resp_5") >> e.ResponseCreated("resp_6") >> e.PlaybackStarted("resp_6")
+    play >> e.WordsRefused("resp_5", "shop:promises")
+    assert play.sent == []
+    play >> e.ResponseDone("resp_6", "completed")
+    assert '"""I take that back."""' in play.says
 
 
 def test_rules_are_asked_every_few_words_and_at_the_end() -> None:

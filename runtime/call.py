@@ -84,6 +84,9 @@ _USUAL = {
 }  # fmt: skip
 
 
+_DECLINED = {Outcome.OVER_CAPACITY, Outcome.TOOLS_UNAVAILABLE}  # nothing failed on the way
+
+
 @dataclass(slots=True)
 class Call:
     """One call. Feed it events, obey its commands."""
@@ -383,7 +386,7 @@ class Call:
         receipt, talk = self.receipt, self.conversation
         known = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
         fields |= {name: value for name, value in known.items() if value} | (talk.usage if talk else {})
-        fields |= self.chain.told() if outcome not in _USUAL else {}
+        fields |= self.chain.told() if outcome not in _USUAL | _DECLINED else {}
         level = logging.ERROR if badly else logging.INFO if outcome in _USUAL else logging.WARNING
         spoken = {"transcript": talk.transcript.lines() if talk else []}
         return [Record("ended", fields, spoken, level), Finish()]

@@ -182,7 +182,7 @@ class Runner:
         assert self._context is not None, "made at the call's arrival"
         assert self.call.conversation is not None, "words are said in a conversation"
         for rule in self.call.conversation.role.agent.abilities.rules:
-            refused, problem = await ask(rule, self._context, text=command.text)
+            refused, problem = await ask(rule, self._context, command.text)
             if refused or problem:  # a rule that breaks forbids: what it would have said, nobody knows
                 await self.feed(e.WordsRefused(command.response_id, rule.written["entrypoint"]))
                 return

@@ -29,7 +29,8 @@ NO_SILENCE = "limits: {silence: null}\n"
 
 
 def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
-    return ToolDefinition(written["name"], "", {}, written, lambda context, arguments: None)
+    takes = {"words": {"type": "string"}} if written["name"].startswith("rule") else {}
+    return ToolDefinition(written["name"], "", {"properties": takes}, written, lambda context, arguments: None)
 
 
 def ended(play: Play) -> Outcome | None:

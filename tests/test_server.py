@@ -129,7 +129,11 @@ def test_a_staging_host_comes_up_beside_a_bad_save_and_takes_its_correction(
     run(work(), 40)
 
 
-def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)])
+def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(
+    tmp_path: Path, signals: tuple[signal.Signals, signal.Signals]
+) -> None:
+    """A caller must not be left alone on a living call, however impatient the operator is."""
     (tmp_path / "desk.yaml").write_text(MINIMAL)
 
     async def work() -> None:
@@ -138,13 +142,15 @@ def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_pat
             call = service.new_call()
             await service.ring(call, webhook, SECRET)
             await call.happened("session_update")
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signals[0])
             async with httpx2.AsyncClient(trust_env=False) as client:
                 ready = webhook.replace("openai/webhook", "readyz")
                 while (await client.get(ready)).status_code != 503:
                     pass
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
+            process.send_signal(signals[1])
+            _, said = await process.communicate()
             assert process.returncode == 0
+            assert call.peer.hung_up_by == "host"
+            assert b"Traceback" not in (said or b"")
 
     run(work(), 40)

@@ -230,9 +230,13 @@ def _sdk_agent(agent: AgentDefinition) -> RealtimeAgent[_Running]:
     return RealtimeAgent(name=agent.name, tools=[_sdk_tool(tool) for tool in agent.tools if tool.invoke is not None])
 
 
-async def ask(tool: ToolDefinition, context: CallContext, **arguments: Any) -> tuple[Any, str]:
-    """Run a tool that no model calls: a lookup or a rule. Return its result and `""`, or None and what went wrong."""
+async def ask(tool: ToolDefinition, context: CallContext, *given: str) -> tuple[Any, str]:
+    """Run a tool that no model calls: a lookup, or a rule with the words that are `given`.
+
+    Return its result and `""`, or None and what went wrong.
+    """
     assert tool.invoke is not None, "a host serves tools that were read"
+    arguments = dict(zip(tool.parameters["properties"], given, strict=False))
     try:
         async with asyncio.timeout(tool.timeout_seconds):
             return json.loads(await tool.invoke(context, json.dumps(arguments))), ""

@@ -629,7 +629,7 @@ class Conversation:
 
     def _timer_fired(self, event: e.TimerFired) -> list[Command]:
         if event.name.startswith(speech.TIMER):
-            return [*self.speech.follow(event.name.removeprefix(speech.TIMER))]
+            return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
         if event.name.startswith(SLOW):
             return [] if self.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
         late = _LATE.get(event.name)

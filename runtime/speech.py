@@ -13,6 +13,7 @@ from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
 
 TIMER = "heard "  # and the line: the longest that a line may take to be heard
+MOST_WAITS = 5  # so often that time is given while the agent speaks, be it the words before the line
 
 Then = Callable[[], list[Command]]
 """What follows when a line was heard."""
@@ -26,6 +27,7 @@ class Speech:
     playing: set[str] = field(default_factory=set)
     _lines: dict[str, str] = field(default_factory=dict)
     _then: dict[str, Then] = field(default_factory=dict)
+    _waits: dict[str, list[float]] = field(default_factory=dict)
     _heard: deque[str] = field(default_factory=lambda: deque(maxlen=16))
 
     @property
@@ -53,7 +55,10 @@ class Speech:
 
     def _await(self, line: str, then: Then, within: float | None) -> list[Command]:
         self._then[line] = then
-        return [] if within is None else [StartTimer(TIMER + line, within)]
+        if within is None:
+            return []
+        self._waits[line] = [within] * MOST_WAITS
+        return [StartTimer(TIMER + line, self._waits[line].pop())]
 
     def was_heard(self, response_id: str) -> bool:
         """Tell whether a response, one of the latest, is over for the caller."""
@@ -79,6 +84,13 @@ class Speech:
         self._heard.append(response_id)
         line = self._lines.pop(response_id, None)
         return self.follow(line) if line else []
+
+    def late(self, line: str) -> list[Command]:
+        """A line's time is up. Nobody is cut off in the middle of a word for it, as long as that can be helped."""
+        speaks = self.playing or self.responses.active is not None
+        if speaks and line in self._then and self._waits[line]:
+            return [StartTimer(TIMER + line, self._waits[line].pop())]
+        return self.follow(line)
 
     def follow(self, line: str) -> list[Command]:
         """A line is over, was lost, or its time is up: what waited for it follows, once."""

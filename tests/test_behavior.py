@@ -79,6 +79,20 @@ def test_a_declared_farewell_is_the_last_that_is_heard() -> None:
     assert (spoken(call)[-1], made.outcome) == ("Thank you for calling. Goodbye.", "agent_hung_up")
 
 
+LONG = "word " * 100
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    call, made = play(GREETS + "tools: [{use: hang_up}]\n", Turn("Bye.", ((LONG, ToolUse("hang_up")),)), hangs_up=False)
+    assert (call.heard, made.outcome) == (2, "agent_hung_up")
+
+
+def test_the_last_words_are_heard_also_after_a_long_answer() -> None:
+    limits = "limits: {duration: {seconds: 15, warn_seconds: 0, farewell: I have to go.}}\n"
+    call, made = play(GREETS + limits, Turn("Tell me.", (LONG,)), Silence(60), hangs_up=False)
+    assert (call.heard, spoken(call)[-1], made.outcome) == (3, "I have to go.", "too_long")
+
+
 # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 TO_KITCHEN = Turn("My pizza is late.", (ToolUse("transfer", '{"destination": "kitchen"}'),))

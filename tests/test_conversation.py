@@ -86,6 +86,16 @@ def test_an_interrupted_goodbye_ends_the_call() -> None:
     assert play.done(HangUp)
 
 
+def test_a_goodbye_that_is_being_heard_is_not_cut_off_when_its_time_is_up() -> None:
+    play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye …")
+    play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    for _ in range(4):
+        play >> e.TimerFired("heard farewell")
+        assert play.started("heard farewell") == 12
+    play >> e.TimerFired("heard farewell")
+    assert play.done(HangUp), "its end may have been lost"
+
+
 def test_a_goodbye_that_reached_the_limit_of_its_tokens_is_heard_as_far_as_it_goes() -> None:
     play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.ResponseCreated("resp_10", "farewell")
     play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "incomplete", line="farewell")

@@ -109,10 +109,45 @@ def test_a_goodbye_that_is_never_heard_ends_after_its_time() -> None:
     assert play.done(HangUp)
 
 
-def test_a_caller_who_speaks_into_the_goodbye_is_not_answered_any_more() -> None:
-    play = Play(SAYS_GOODBYE + "turn_detection: {type: server_vad, create_response: false}\n").talking()
-    play.calls("hang_up") >> e.CallerSpoke() >> e.CallerTurnEnded()
-    assert play.sent == []
+ENDS = """
+greeting: {text: Hello., interruptible: false}
+tools: [{use: hang_up, farewell: Goodbye.}, {entrypoint: 'shop:book', while_running: {after_seconds: 2, lines: [One.]}}]
+guardrails: {never_say: [guarantee], rules: ['shop:promises']}
+"""
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        e.CallerTurnEnded(),
+        e.DigitPressed("1"),
+        e.ToolCalled("call_2", "book", "{}", "resp_9"),
+        e.ToolFinished("call_1", "book", "1"),
+        e.TimerFired("slow call_1"),
+        e.TimerFired("silence"),
+        e.TimerFired("warning"),
+        e.TimerFired("keys"),
+        e.AgentSaying("resp_9", "I guarantee that"),
+        e.WordsRefused("resp_9", "shop:promises"),
+        e.ResponseDone("resp_9", "failed", "server_error"),
+    ],
+    ids=lambda event: type(event).__name__ + getattr(event, "name", ""),
+)
+def test_nothing_is_said_or_begun_behind_the_last_words(event: e.Event) -> None:
+    play = Play(ENDS, read_tool=read_tool).active().greeted().over() >> e.PlaybackEnded("resp_1")
+    play >> e.TimerFired("confirm") >> e.CallerSpoke() >> e.CallerTurnEnded()  # so that each answer is ours to ask for
+    play >> e.ResponseCreated("resp_8", "answer") >> e.ToolCalled("call_1", "book", "{}", "resp_8")
+    play >> e.ResponseDone("resp_8", "completed") >> e.ResponseCreated("resp_9") >> e.TimerFired("duration")
+    asked = []
+    over = e.ResponseDone("resp_9", "completed")
+    for one in (event, over, e.ResponseCreated("resp_10", "farewell"), e.ResponseDone("resp_10", "completed")):
+        play >> one
+        asked += [
+            *play.types,
+            *(timer.name for timer in play.done(StartTimer) if timer.name in ("keys", "slow call_1")),
+        ]
+        assert not play.done(RunTool)
+    assert asked == ["response.create"], "the farewell, and nothing else"
 
 
 def test_hanging_up_waits_for_a_tool_that_still_runs() -> None:
@@ -288,6 +323,17 @@ def test_the_end_key_ends_the_collection_and_is_no_digit() -> None:
     assert play.output == "The caller pressed 4 2."
 
 
+def test_keys_beyond_a_collection_reach_the_model_as_a_message() -> None:
+    play = press(Play(SIX).talking(), "1234567").calls("keypad")
+    assert play.output == "The caller pressed 1 2 3 4 5 6."
+    assert play.started("keys") == 1.5
+
+
+def test_digits_are_collected_once_at_a_time() -> None:
+    play = Play(SIX).talking().calls("keypad").calls("keypad", "{}", "resp_10", "call_2")
+    assert play.output == "Digits are being collected already."
+
+
 def test_a_pause_ends_the_collection_with_what_there_is() -> None:
     play = press(Play(SIX).talking().calls("keypad"), "12") >> e.TimerFired("keypad")
     assert play.output == "The caller pressed 1 2. That is 2 of 6."
@@ -443,6 +489,10 @@ def test_a_duration_that_ends_during_a_transfer_waits_for_it() -> None:
     play = transferring() >> e.TimerFired("duration")
     assert play.started("duration") == 32
     assert play.call.state is State.ACTIVE
+
+
+def test_a_caller_who_is_being_transferred_is_not_warned() -> None:
+    assert (transferring() >> e.TimerFired("warning")).did == []
 
 
 def test_a_duration_that_ends_while_the_sideband_is_lost_hangs_up() -> None:

@@ -208,6 +208,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
         if given is not None and not arguments.follow:
             raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
+    if arguments.record_speech and arguments.record is None:
+        raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
@@ -216,6 +218,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from runtime.host import Host
     from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
+    from runtime.recording import Recorder, folder_for
     from runtime.reload import Drafts, Reloader, follow, watch
 
     for secret in settings.webhook_secrets:
@@ -241,6 +244,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
         background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     call_log = _call_log(arguments.call_log, current.get())
+    recorder = None
+    if arguments.record is not None:
+        recorder = Recorder(folder_for(arguments.record), arguments.environment, speech=arguments.record_speech)
+        background.append(recorder.kept_open)
     listener = server.listen(arguments.host, arguments.port)
     host = Host(
         current,
@@ -249,6 +256,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_calls=arguments.max_calls,
         reload=reloader.reload,
         background=background,
+        witness=recorder,
     )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     catalog = current.get()
@@ -571,6 +579,12 @@ def _parser() -> argparse.ArgumentParser:
         "--call-log",
         metavar="FILE",
         help="append a JSON line for each call that has ended, with the messages that callers left",
+    )
+    serve.add_argument(
+        "--record", metavar="DIR", help="keep the events of each call in a file of its own, for 'switchboard replay'"
+    )
+    serve.add_argument(
+        "--record-speech", action="store_true", help="record words and numbers as they are; without it none is readable"
     )
     serve.add_argument(
         "--log-level",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, doctor, document, fields, files, git, graph, init, reports
+from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -340,6 +340,31 @@ def _diff(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+# ── replay ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    recordings = [_recording(file) for file in arguments.files]
+    try:
+        catalog = _catalog(arguments, Tools().read)
+    except CatalogError as error:  # 1 would say that calls go otherwise, which nobody can tell
+        print(error, file=sys.stderr)
+        return _USAGE
+    from runtime import replay
+
+    played = [replay.replay(recording, catalog) for recording in recordings]
+    print(replay.REPLAYS[arguments.format](played), end="")
+    return 1 if any(one.deviations for one in played) else 0
+
+
+def _recording(written: str) -> recorded.Recording:
+    """Return the recording in a file. Raises `SettingsError`."""
+    file = Path(written)
+    if not file.is_file():
+        raise SettingsError(written, "is no file", "Name one that 'switchboard serve --record' wrote.")
+    return recorded.read(file.read_bytes().decode("utf-8", "replace"), written)
+
+
 # ── who-answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -630,6 +655,13 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)
     _environment(diff)
+
+    again = _verb(verbs, "replay", _replay, "Play recorded calls against the agents of today and tell what differs.")
+    again.epilog = "Exit code: 0 all go as then, 1 something differs, 2 usage, or a catalog with problems."
+    again.add_argument("files", nargs="+", metavar="FILE", help="a file of 'switchboard serve --record'")
+    again.add_argument("--format", choices=["json", "text"], default="text", help="how to print what differs")
+    _agents(again)
+    _environment(again)
 
     who = _verb(
         verbs,

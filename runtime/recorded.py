@@ -193,6 +193,8 @@ def read(text: str, file: str) -> Recording:
     entries = tuple(_entry(line, file, number) for number, line in enumerate(lines[1:], 2))
     if not entries or entries[0].type != WEBHOOK:
         raise SettingsError(f"{file}:2", "does not tell how the call came", _RECORD_AGAIN)
+    if known["agent"] is None and not isinstance(entries[0].event.get("turned_away"), dict):
+        raise SettingsError(f"{file}:1", "does not tell who answered", _RECORD_AGAIN)
     return Recording(file, known, entries)
 
 
@@ -214,11 +216,26 @@ def _head(line: str, file: str) -> dict[str, Any]:
 def _entry(line: str, file: str, number: int) -> Entry:
     data = _data(line) or {}
     at, direction, event = data.get("at"), data.get("direction"), data.get("event")
-    known = direction in ("in", "out", "http", "host") and isinstance(event, dict)
-    if not known or not isinstance(at, int | float) or isinstance(at, bool):
+    needs = _NEEDS.get((str(direction), str(event.get("type"))), {}) if isinstance(event, dict) else None
+    timed = isinstance(at, int | float) and not isinstance(at, bool)
+    if needs is None or not timed or direction not in ("in", "out", "http", "host"):
         raise SettingsError(f"{file}:{number}", "is no event of a recording", _RECORD_AGAIN)
     assert isinstance(event, dict)
-    return Entry(float(at), str(direction), event)
+    if lost := [name for name, kind in needs.items() if not isinstance(event.get(name), kind)]:
+        raise SettingsError(f"{file}:{number}", f"lacks '{lost[0]}'", _RECORD_AGAIN)
+    return Entry(float(at or 0), str(direction), event)
+
+
+_NEEDS: dict[tuple[str, str], dict[str, type[Any]]] = {
+    ("http", "accept"): {"session": dict},
+    ("http", "refer"): {"to": str},
+    ("http", "reject"): {"status": int},
+    ("host", "run_tool"): {"tool_call_id": str, "name": str},
+    ("host", "ended"): {"outcome": str},
+    ("out", "session.update"): {"session": dict},
+    ("out", "response.create"): {"response": dict},
+    ("out", "conversation.item.create"): {"item": dict},
+}
 
 
 def _data(line: str) -> dict[str, Any] | None:

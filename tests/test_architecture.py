@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
     {"confirmation", "recorded"},
-    {"deviations"},
+    {"deviations", "retold"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

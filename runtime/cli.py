@@ -352,7 +352,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         return _USAGE
     from runtime import replay
 
-    played = [replay.replay(recording, catalog) for recording in recordings]
+    played = [replay.replay(recording, catalog, arguments.environment) for recording in recordings]
     print(replay.REPLAYS[arguments.format](played), end="")
     return 1 if any(one.deviations for one in played) else 0
 

@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recorded call. `is_whole` tells that its file goes on to the call's end."""
+    """One recorded call. It has at least one entry, the webhook."""
 
     file: str
     head: Mapping[str, Any]
@@ -75,12 +75,12 @@ class Recording:
     @property
     def is_whole(self) -> bool:
         """Whether the file goes on to the call's end."""
-        return any(entry.type == ENDED for entry in self.entries[-3:])
+        return self.entries[-1].type == ENDED
 
     @property
     def seconds(self) -> float:
         """How long it is."""
-        return self.entries[-1].at if self.entries else 0.0
+        return self.entries[-1].at
 
     @property
     def webhook(self) -> Mapping[str, Any]:

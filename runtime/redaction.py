@@ -18,7 +18,7 @@ _KEPT = {
     "agent", "outcome", "started_at", "revision", "digest", "dropped", "unable", "environment",
 }  # fmt: skip
 _WHOLE = {"tools", "turn_detection", "transcription", "noise_reduction", "format", "usage", "rate_limits"}
-_PRIVATE = {"tracing", "found", "headers", "metadata"}
+_PRIVATE = {"tracing", "found", "headers", "metadata", "logprobs"}  # below them numbers can tell words, too
 _OURS = {"switchboard"}  # the one metadata key that is never a caller's
 _KEY_PRESSED = "input_audio_buffer.dtmf_event_received"
 _FROM_THE_SERVICE = {"accept_failed", "ended"}  # their reasons quote what it said, and it what we sent

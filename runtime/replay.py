@@ -68,13 +68,16 @@ class Replayed:
         return {**told, "deviations": found, "notes": list(self.notes)}
 
 
-def replay(recording: Recording, catalog: Catalog) -> Replayed:
-    """Play a recording against a catalog. Raises `SettingsError` for a recording that cannot be played."""
+def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Replayed:
+    """Play a recording against a catalog, which is that of an environment.
+
+    Raises `SettingsError` for a recording that cannot be played.
+    """
     away = recording.webhook.get("turned_away")
     if isinstance(away, dict):
         return _turned_away(recording, catalog, away)
     arrived = _arrival(recording, catalog)
-    notes = _notes(recording, catalog)
+    notes = _notes(recording, catalog, environment)
     if arrived.arrival is None:
         return Replayed(recording.file, recording.head["agent"], recording.seconds, tuple(arrived.found), notes)
     playing = _Playing(recording, arrived.arrival)
@@ -87,9 +90,13 @@ def replay(recording: Recording, catalog: Catalog) -> Replayed:
     return Replayed(recording.file, agent, round(recording.seconds, 3), tuple(sorted(found)), notes)
 
 
-def _notes(recording: Recording, catalog: Catalog) -> tuple[str, ...]:
-    known = recording.head
-    notes = []
+def _notes(recording: Recording, catalog: Catalog, environment: str) -> tuple[str, ...]:
+    known, notes = recording.head, []
+    if known["environment"] != environment:
+        there, here = (
+            f"in the environment '{name}'" if name else "in none" for name in (known["environment"], environment)
+        )
+        notes.append(f"It was recorded {there}, and is played {here}: see --environment.")
     agent = catalog.agents.get(known["agent"] or "")
     if agent is not None and known["digest"] and agent.digest != known["digest"]:
         since = f"; it was recorded at revision {known['revision']}" if known["revision"] else ""

@@ -97,6 +97,11 @@ def test_an_error_keeps_the_id_of_the_response_that_is_active() -> None:
     assert "Ann" not in message
 
 
+def test_the_bytes_of_a_word_do_not_tell_it() -> None:
+    heard = {"type": "transcribed", "logprobs": [{"token": "Ann", "logprob": -0.5, "bytes": [65, 110, 110]}]}
+    assert redaction.event(heard)["logprobs"] == [{"token": "xxx", "logprob": 1, "bytes": [1, 1, 1]}]
+
+
 def test_the_settings_that_no_template_fills_in_stay_readable() -> None:
     session = {
         "model": "gpt-realtime-2.1",

@@ -1,6 +1,7 @@
 """A recorded call is played against the agents of today: what is the same says nothing, what is not says it plainly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,26 @@ def test_a_template_that_fails_today_is_told(rich: dict[bool, recorded.Recording
     assert told.startswith("A template of desk fails now:")
 
 
+def test_another_environment_is_named(rich: dict[bool, recorded.Recording]) -> None:
+    told = replay(rich[True], catalog(DESK, BILLING, read_tool=read_tool), "staging")
+    assert told.notes == ("It was recorded in none, and is played in the environment 'staging': see --environment.",)
+
+
+def test_the_tools_that_a_server_offered_then_are_there_again(rich: dict[bool, recorded.Recording]) -> None:
+    """Nobody asks a server of tools for a replay."""
+    tool = {"type": "function", "name": "forecast", "description": "The weather.", "parameters": {"type": "object"}}
+
+    def offered(entry: recorded.Entry) -> recorded.Entry:
+        session = entry.event.get("session")
+        if not isinstance(session, dict) or "find_table" not in str(session.get("tools")):
+            return entry
+        return replace(entry, event={**entry.event, "session": {**session, "tools": [*session["tools"], tool]}})
+
+    recording = replace(rich[True], entries=tuple(map(offered, rich[True].entries)))
+    assert "The model has no tool forecast any more." in changed(recording)
+    assert changed(recording, ("tools:\n", "tools:\n  - mcp: {command: [python, -m, samples.weather]}\n")) == []
+
+
 # ── calls that went badly ─────────────────────────────────────────────────────────────────────────────────────
 
 HELLO = (Turn("Hello.", ("Yes?",)),)
@@ -263,6 +284,47 @@ def test_a_call_that_nobody_took_is_told_when_somebody_would(tmp_path: Path) -> 
     kept = today(record(tmp_path / "kept", elsewhere, speech=False), MINIMAL)
     assert kept.deviations == ()
     assert kept.notes == ("Numbers are not recorded: who answers this one today cannot be told.",)
+
+
+@pytest.mark.parametrize("seconds", [0, 20])
+def test_a_host_that_drained_does_so_again(tmp_path: Path, seconds: float) -> None:
+    async def work() -> None:
+        recorder = Recorder(tmp_path)
+        async with line(PLAIN, witness=recorder, pace=1) as made:
+            call = await made.ring(script=Script(HELLO, hangs_up=False))
+            await call.happened("answer")
+            await made.host.drain(seconds)
+        recorder.close()
+
+    clock.run(work(), threads.at_work)
+    (file,) = tmp_path.iterdir()
+    recording = recorded.read(file.read_text("utf-8"), "a.jsonl")
+    assert recording.entries[-1].event["outcome"] == "drained"
+    assert texts(today(recording, PLAIN)) == []
+
+
+def test_a_fallback_that_is_gone_is_told(tmp_path: Path) -> None:
+    """A call too many was answered with a line; today it would be rejected."""
+    busy = "limits: {calls_per_caller_per_hour: 1}\non_failure: {over_capacity: {say: Please call again.}}\n"
+
+    async def work() -> None:
+        recorder = Recorder(tmp_path, speech=True)
+        async with line(PLAIN + busy, witness=recorder, pace=1) as made:
+            for _ in range(2):
+                call = await made.ring(script=Script((Silence(20),)))
+                await call.ended.wait()
+                await made.idle()
+        recorder.close()
+
+    clock.run(work(), threads.at_work)
+    first, second = (
+        recorded.read(file.read_text("utf-8"), "a.jsonl")
+        for file in sorted(tmp_path.iterdir(), key=lambda file: "unable" in file.read_text("utf-8"))
+    )
+    assert texts(today(first, PLAIN + busy)) == texts(today(second, PLAIN + busy)) == []
+    assert texts(today(first, PLAIN)) == []
+    (told,) = texts(today(second, PLAIN))
+    assert told.startswith("The call is not answered now for over_capacity")
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────

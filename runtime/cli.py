@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, doctor, document, fields, files, git, graph, init, reports
+from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -208,6 +208,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
         if given is not None and not arguments.follow:
             raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
+    if arguments.record_speech and arguments.record is None:
+        raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
@@ -216,6 +218,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from runtime.host import Host
     from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
+    from runtime.recording import Recorder, folder_for
     from runtime.reload import Drafts, Reloader, follow, watch
 
     for secret in settings.webhook_secrets:
@@ -241,6 +244,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
         background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     call_log = _call_log(arguments.call_log, current.get())
+    recorder = None
+    if arguments.record is not None:
+        recorder = Recorder(folder_for(arguments.record), arguments.environment, speech=arguments.record_speech)
+        background.append(recorder.kept_open)
     listener = server.listen(arguments.host, arguments.port)
     host = Host(
         current,
@@ -249,6 +256,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_calls=arguments.max_calls,
         reload=reloader.reload,
         background=background,
+        witness=recorder,
     )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     catalog = current.get()
@@ -330,6 +338,31 @@ def _diff(arguments: argparse.Namespace) -> int:
     found = changes.compare(earlier, later)
     print(reports.DIFFS[arguments.format](found, Paint()), end="")
     return 1 if found else 0
+
+
+# ── replay ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    recordings = [_recording(file) for file in arguments.files]
+    try:
+        catalog = _catalog(arguments, Tools().read)
+    except CatalogError as error:  # 1 would say that calls go otherwise, which nobody can tell
+        print(error, file=sys.stderr)
+        return _USAGE
+    from runtime import replay
+
+    played = [replay.replay(recording, catalog, arguments.environment) for recording in recordings]
+    print(replay.REPLAYS[arguments.format](played), end="")
+    return 1 if any(one.deviations for one in played) else 0
+
+
+def _recording(written: str) -> recorded.Recording:
+    """Return the recording in a file. Raises `SettingsError`."""
+    file = Path(written)
+    if not file.is_file():
+        raise SettingsError(written, "is no file", "Name one that 'switchboard serve --record' wrote.")
+    return recorded.read(file.read_bytes().decode("utf-8", "replace"), written)
 
 
 # ── who-answers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -573,6 +606,12 @@ def _parser() -> argparse.ArgumentParser:
         help="append a JSON line for each call that has ended, with the messages that callers left",
     )
     serve.add_argument(
+        "--record", metavar="DIR", help="keep the events of each call in a file of its own, for 'switchboard replay'"
+    )
+    serve.add_argument(
+        "--record-speech", action="store_true", help="record words and numbers as they are; without it none is readable"
+    )
+    serve.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
@@ -616,6 +655,13 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)
     _environment(diff)
+
+    again = _verb(verbs, "replay", _replay, "Play recorded calls against the agents of today and tell what differs.")
+    again.epilog = "Exit code: 0 all go as then, 1 something differs, 2 usage, or a catalog with problems."
+    again.add_argument("files", nargs="+", metavar="FILE", help="a file of 'switchboard serve --record'")
+    again.add_argument("--format", choices=["json", "text"], default="text", help="how to print what differs")
+    _agents(again)
+    _environment(again)
 
     who = _verb(
         verbs,

@@ -7,7 +7,7 @@ user code below, breaks this call only.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime import events as e
@@ -49,6 +49,16 @@ class Observer(Protocol):
     def __call__(self, runner: "Runner", record: Record, /) -> None: ...
 
 
+class Witness(Protocol):
+    """Told of all that a call hears and does, at a time of the loop's clock. Must neither wait nor raise."""
+
+    def heard(self, call_id: str, at: float, message: str | bytes, /) -> None:
+        """Take a message of the service's, before the call does."""
+
+    def took(self, call_id: str, at: float, event: e.Event, done: Sequence[Command], /) -> None:
+        """Take an event of the call with the commands that followed."""
+
+
 class Runner:
     """One call in progress. Made for an arrived call; `run` lasts as long as the call does."""
 
@@ -58,6 +68,7 @@ class Runner:
         open_sideband: Opener,
         observers: tuple[Observer, ...] = (),
         gates: Gates | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.call = Call()
         self.call_id = ""
@@ -66,6 +77,7 @@ class Runner:
         self._open = open_sideband
         self._observers = observers
         self._gates = gates or Gates()
+        self._witness = witness
         self._team: list[AgentDefinition] = []
         self._sideband: Sideband | None = None
         self._tools: ToolSession | None = None
@@ -92,11 +104,14 @@ class Runner:
         """Tell the call what happened and do what it wants. Safe to call from any task of this loop."""
         if self.call.state is State.ENDED:
             return
+        at = asyncio.get_running_loop().time()
         try:
-            commands = self.call.handle(event, asyncio.get_running_loop().time())
+            commands = self.call.handle(event, at)
         except UnexpectedEvent:
             logger.exception("a bug in the call's table", extra={"call_id": self.call_id})
             return
+        if self._witness is not None:
+            self._witness.took(self.call_id, at, event, commands)
         for command in commands:
             await self._execute(command)
 
@@ -151,6 +166,8 @@ class Runner:
         try:
             await self.feed(e.Attached())
             async for message in sideband.messages():
+                if self._witness is not None:
+                    self._witness.heard(self.call_id, asyncio.get_running_loop().time(), message)
                 event = messages.read(message, hear_all=guarded)
                 if event is not None:
                     await self.feed(event)

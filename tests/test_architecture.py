@@ -10,7 +10,7 @@ RUNTIME = ROOT / "runtime"
 
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
-    {"errors", "phone", "context", "transcript", "sip_codes"},
+    {"errors", "phone", "context", "transcript", "sip_codes", "redaction"},
     {"document", "entrypoint", "template", "incoming", "hours", "hosts"},
     {"schema", "definition", "layers", "lines"},
     {"built_in", "agreements", "request"},
@@ -22,13 +22,14 @@ FLOORS: list[set[str]] = [
     {"changes", "reconcile", "graph", "doctor"},
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
-    {"confirmation"},
+    {"confirmation", "recorded"},
+    {"deviations", "retold"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment
     {"threads"},
-    {"settings", "files", "reports", "fields", "realtime", "current", "http_tools"},
-    {"git", "modules", "runner", "terminal", "init"},
+    {"settings", "files", "reports", "fields", "realtime", "current", "http_tools", "recording"},
+    {"git", "modules", "runner", "terminal", "init", "replay"},
     {"tools"},
     {"log", "call_log", "reload", "host"},
     {"server", "demo", "examination"},

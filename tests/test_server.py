@@ -1,6 +1,7 @@
 """The host as its own process, as an operator runs it."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -49,7 +50,8 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
 
     async def work() -> None:
         service = Service(api_key=KEY, pace=0, script=Script((Turn("Hello?", "Yes?"),), hangs_up=False))
-        async with serving(service.app) as url, serve(tmp_path, url, "--drain-seconds", "0.1") as (process, webhook):
+        words = ("--drain-seconds", "0.1", "--record", str(tmp_path / "recordings"))
+        async with serving(service.app) as url, serve(tmp_path, url, *words) as (process, webhook):
             call = service.new_call()
             assert await service.ring(call, webhook, SECRET) == 200
             while call.heard < 2:
@@ -63,6 +65,8 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
             assert "Traceback" not in logged.decode()
 
     run(work(), 40)
+    (recording,) = (tmp_path / "recordings").iterdir()
+    assert json.loads(recording.read_text("utf-8").splitlines()[-1])["event"]["outcome"] == "drained"
 
 
 def test_answers_are_sent_at_once_and_wait_for_no_acknowledgement() -> None:

@@ -18,7 +18,8 @@ FLOORS: list[set[str]] = [
     {"teams"},
     {"draft"},
     {"catalog"},
-    {"understanding", "routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
+    {"understanding", "saving"},
+    {"routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
     {"changes", "reconcile", "graph", "doctor"},
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
@@ -31,11 +32,12 @@ FLOORS: list[set[str]] = [
     {"git", "modules", "runner", "terminal", "init"},
     {"tools"},
     {"log", "call_log", "reload", "host", "standin"},
-    {"server", "demo", "examination"},
+    {"server", "examination", "ringing", "screen"},
+    {"demo", "handset"},
     {"cli"},
     {"__main__"},
 ]
-NEAR_THE_SIMULATOR = {"demo", "standin"}  # who may import it
+NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "cli"}  # who may import it
 CORE = set().union(*FLOORS[: FLOORS.index({"call"}) + 1])
 
 OWNERS = {

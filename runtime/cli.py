@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
 from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports
@@ -36,6 +36,9 @@ from runtime.settings import chosen_environment, inspect, read_settings
 from runtime.sip_codes import explain as explain_code
 from runtime.terminal import Paint, width
 from runtime.tools import Tools
+
+if TYPE_CHECKING:
+    from runtime.simulator.mind import Mind
 
 _PROBLEMS, _USAGE = 1, 2
 _EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
@@ -436,6 +439,48 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.run(catalog, arguments.name, background=(tools.kept_open,))
 
 
+# ── call ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    save = _new_file("--save", arguments.save)
+    print("Starting the host and the simulator …", file=sys.stderr, flush=True)
+    tools = Tools(serving=True)
+    catalog = _catalog(arguments, tools.read)
+    rung = arguments.rung
+    is_number = rung not in catalog.agents and re.match(r"\+|[0-9]", rung) is not None
+    if not is_number and rung not in catalog.agents:
+        raise unknown_agent(rung, catalog)
+    from runtime import handset, ringing
+
+    if is_number:
+        number = handset.Number(_number("NUMBER", rung))
+    else:
+        found = ringing.ringing_for(catalog, rung)
+        number = handset.Number(found.called, found.caller, found.headers)
+    mind, told = _mind(arguments)
+    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), save=save)
+
+
+def _mind(arguments: argparse.Namespace) -> "tuple[Mind, str]":
+    """Return who plays the model in a call that a person holds, and a sentence that says so."""
+    from runtime.standin import StandIn
+
+    return StandIn(), "A stand-in of simple rules plays the model."
+
+
+def _new_file(option: str, written: str | None) -> Path | None:
+    """Return a file that can be made. Raises `SettingsError` where one is there already, or no folder for it."""
+    if written is None:
+        return None
+    path = Path(written)
+    if path.exists():
+        raise SettingsError(option, f"cannot be written: '{written}' is there already", "Name another file.")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(option, f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    return path
+
+
 # ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -710,6 +755,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _agents(demo)
     _environment(demo)
+
+    call = _verb(verbs, "call", _call, "Ring an agent from this terminal: you are the caller, and type what you say.")
+    call.epilog = "Exit code: 0 a call, 1 it was not taken or broke, 2 usage."
+    call.add_argument("rung", metavar="NAME|NUMBER", help="the agent to ring, or a number such as +15550100001")
+    call.add_argument("--save", metavar="FILE", help="write the conversation to a new file, as a scenario")
+    _agents(call)
+    _environment(call)
 
     look = _verb(verbs, "doctor", _doctor, "Tell why calls fail: look at each step that a call takes, and what to do.")
     look.epilog = "Exit code: 0 nothing keeps a call away (warnings are allowed), 1 a step failed, 2 usage."

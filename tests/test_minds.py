@@ -1,0 +1,107 @@
+"""Minds and judges out of the environment: where they ask, with which key, and what a simulated model then does."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from runtime.errors import SettingsError
+from runtime.minds import judge_for, mind_for
+from runtime.settings import text_endpoint
+from runtime.simulator import ToolUse, serving
+from runtime.simulator.mind import Asked
+from tests.house import run
+
+
+def replied(message: dict[str, Any]) -> Any:
+    """Ask a mind once whose model answers so."""
+
+    async def complete(request: Request) -> JSONResponse:
+        return JSONResponse({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    async def work() -> Any:
+        app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
+        async with serving(app) as url:
+            mind = mind_for("small", {"SWITCHBOARD_TEXT_BASE_URL": f"{url}/v1"})
+            return await mind.reply(Asked("rtc_1", "Be brief.", [], []))
+
+    return run(work())
+
+
+WISH = {"id": "c1", "function": {"name": "find_table", "arguments": '{"people": 4}'}}
+
+
+@pytest.mark.parametrize(
+    ("message", "reply"),
+    [
+        ({"content": "Good evening."}, ("Good evening.",)),
+        ({"content": None, "tool_calls": [WISH]}, (ToolUse("find_table", '{"people": 4}'),)),
+        ({"content": "Wait.", "tool_calls": [WISH]}, ("Wait.", ToolUse("find_table", '{"people": 4}'))),
+        ({"content": ""}, ()),
+    ],
+    ids=["words", "a tool", "words and a tool", "nothing"],
+)
+def test_a_text_model_decides_what_the_simulated_one_does(message: dict[str, Any], reply: Any) -> None:
+    assert replied(message) == reply
+
+
+def test_a_judge_is_found_in_the_same_place() -> None:
+    async def complete(request: Request) -> JSONResponse:
+        words = json.dumps({"reason": "It greeted.", "passed": True})
+        return JSONResponse({"choices": [{"message": {"content": words}}]})
+
+    async def work() -> bool | None:
+        app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
+        async with serving(app) as url:
+            judge = judge_for("small", {"OPENAI_BASE_URL": f"{url}/v1"})
+            return (await judge.judge("was polite", "agent: Good evening.")).passed
+
+    assert run(work()) is True
+
+
+@pytest.mark.parametrize(
+    ("environment", "base_url", "key"),
+    [
+        ({"OPENAI_API_KEY": "sk-1"}, "https://api.openai.com/v1", "sk-1"),
+        ({"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "https://eu.example/v1/"}, "https://eu.example/v1", "sk-1"),
+        (
+            {"OPENAI_BASE_URL": "https://eu.example/v1", "SWITCHBOARD_TEXT_BASE_URL": "http://localhost:11434/v1"},
+            "http://localhost:11434/v1",
+            "",
+        ),
+        ({"SWITCHBOARD_TEXT_BASE_URL": "http://[::1]:8000/v1", "OPENAI_API_KEY": "x"}, "http://[::1]:8000/v1", "x"),
+    ],
+)
+def test_where_text_models_are_asked(environment: dict[str, str], base_url: str, key: str) -> None:
+    found = text_endpoint(environment)
+    assert (found.base_url, found.api_key) == (base_url, key)
+
+
+@pytest.mark.parametrize("make", [mind_for, judge_for])
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {},
+            "OPENAI_API_KEY is not set. Make the key for your project at platform.openai.com, API keys. "
+            "A model on this machine needs none: SWITCHBOARD_TEXT_BASE_URL=http://localhost:11434/v1 names its server.",
+        ),
+        (
+            {"SWITCHBOARD_TEXT_BASE_URL": "http://models.example/v1"},
+            "OPENAI_API_KEY is not set. SWITCHBOARD_TEXT_BASE_URL names a server that is not this machine: "
+            "set its key, or any word where it wants none.",
+        ),
+        (
+            {"SWITCHBOARD_TEXT_BASE_URL": "localhost:8000"},
+            "SWITCHBOARD_TEXT_BASE_URL is not an address that begins with http:// or https://. Correct it or unset it.",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_with_its_cure(make: Any, environment: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        make("small", environment)
+    assert str(raised.value) == said

@@ -11,7 +11,7 @@ RUNTIME = ROOT / "runtime"
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript", "sip_codes", "verdict", "chat"},
-    {"document", "entrypoint", "template", "incoming", "hours", "hosts"},
+    {"document", "entrypoint", "template", "incoming", "hours", "hosts", "sound"},
     {"schema", "definition", "layers", "lines"},
     {"built_in", "agreements", "request"},
     {"conflicts", "abilities"},
@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"threads"},
     {"settings", "files", "reports", "fields", "realtime", "current", "http_tools"},
     {"git", "modules", "runner", "terminal", "init"},
-    {"tools", "minds"},
+    {"tools", "minds", "live"},
     {"log", "call_log", "reload", "host"},
     {"server", "demo", "examination"},
     {"cli"},

@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from runtime import threads
 from runtime.errors import SettingsError
 from runtime.minds import judge_for, mind_for
+from runtime.realtime.tools import read_tool
 from runtime.settings import text_endpoint
-from runtime.simulator import ToolUse, serving
+from runtime.simulator import Script, ToolUse, Turn, clock, serving
 from runtime.simulator.mind import Asked
-from tests.house import run
+from tests.house import MINIMAL, run
+from tests.line import line
 
 
 def replied(message: dict[str, Any]) -> Any:
@@ -105,3 +108,49 @@ def test_what_is_missing_is_told_with_its_cure(make: Any, environment: dict[str,
     with pytest.raises(SettingsError) as raised:
         make("small", environment)
     assert str(raised.value) == said
+
+
+# ── in a call ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def table_for(people: int) -> str:
+    """Finds a table."""
+    return f"a table for {people}"
+
+
+def test_a_call_is_played_by_a_text_model_through_the_real_host() -> None:
+    """Greeting word for word, a question, a tool with its result, and a goodbye, on a clock that jumps."""
+    asked: list[list[dict[str, Any]]] = []
+    use = {"id": "c1", "function": {"name": "table_for", "arguments": '{"people": 4}'}}
+    answers = iter([{"content": "For how many?"}, {"content": None, "tool_calls": [use]}, {"content": "There is one."}])
+
+    async def complete(request: Request) -> JSONResponse:
+        asked.append((await request.json())["messages"])
+        return JSONResponse({"choices": [{"message": next(answers)}]})
+
+    agent = MINIMAL + "greeting: Casa Nova, hello.\ntools: [{entrypoint: 'tests.test_minds:table_for'}]\n"
+    script = Script((Turn("A table, please."), Turn("For four.")))
+    kept: list[Any] = []
+
+    async def work() -> None:
+        app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
+        async with serving(app) as url:
+            mind = mind_for("small", {"SWITCHBOARD_TEXT_BASE_URL": f"{url}/v1"})
+            async with line(agent, read_tool=read_tool, pace=1, mind=mind) as made:
+                call = await made.ring(script=script)
+                await call.ended.wait()
+                await made.quiet()
+                kept.append(call.peer)
+
+    clock.run(work(), threads.at_work)
+    said = [response.said for response in kept[0].responses if response.said]
+    assert said == ["Casa Nova, hello.", "For how many?", "There is one."]
+    assert [(one["role"], one.get("content")) for one in asked[-1]] == [
+        ("system", "Be brief."),
+        ("assistant", "Casa Nova, hello."),
+        ("user", "A table, please."),
+        ("assistant", "For how many?"),
+        ("user", "For four."),
+        ("assistant", None),
+        ("tool", '"a table for 4"'),
+    ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from runtime.realtime.text_model import Judge, TextModel
 from runtime.settings import Endpoint, text_endpoint
-from runtime.simulator.mind import Asked, Mind
+from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
 
 
@@ -22,9 +22,13 @@ class TextMind:
         uses = tuple(ToolUse(wish.name, wish.arguments) for wish in answer.wishes)
         return (answer.words, *uses) if answer.words else uses
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.model.close()
 
-def mind_for(model: str, environment: Mapping[str, str] | None = None) -> Mind:
-    """Return the mind of `--model NAME`; without `environment`, out of the process's. Raises `SettingsError`."""
+
+def mind_for(model: str, environment: Mapping[str, str] | None = None) -> TextMind:
+    """Return a `Mind` for `--model NAME`; without `environment`, out of the process's. Raises `SettingsError`."""
     return TextMind(_model(model, environment))
 
 

@@ -1,5 +1,6 @@
 """Rehearsals with the real service, whose place the simulator's sessions without a telephone take on loopback."""
 
+import asyncio
 import io
 import wave
 from collections.abc import Callable, Coroutine
@@ -207,6 +208,19 @@ def test_tools_are_run_by_our_own_code() -> None:
     ]  # fmt: skip
     assert answered.used[0].result == '"a table for 4"'
     assert "do not fit" in str(answered.used[1].result)
+
+
+async def endless_tool() -> str:
+    """Never answers."""
+    await asyncio.Event().wait()
+    return ""
+
+
+def test_a_tool_that_never_answers_is_not_waited_for_for_ever() -> None:
+    agent = GREETS + "tools: [{entrypoint: 'tests.test_live:endless_tool', timeout_seconds: 600}]\n"
+    _, waiting = turns(agent, ToolUse("endless_tool"), says=("A table?",))
+    assert not waiting.finished
+    assert [(one.tool, one.result) for one in waiting.used] == [("endless_tool", None)]
 
 
 def test_a_handoff_takes_the_caller_to_the_other_agent() -> None:

@@ -30,7 +30,10 @@ def replied(message: dict[str, Any]) -> Any:
         app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
         async with serving(app) as url:
             mind = mind_for("small", {"SWITCHBOARD_TEXT_BASE_URL": f"{url}/v1"})
-            return await mind.reply(Asked("rtc_1", "Be brief.", [], []))
+            try:
+                return await mind.reply(Asked("rtc_1", "Be brief.", [], []))
+            finally:
+                mind.close()
 
     return run(work())
 
@@ -61,7 +64,9 @@ def test_a_judge_is_found_in_the_same_place() -> None:
         app = Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])
         async with serving(app) as url:
             judge = judge_for("small", {"OPENAI_BASE_URL": f"{url}/v1"})
-            return (await judge.judge("was polite", "agent: Good evening.")).passed
+            verdict = await judge.judge("was polite", "agent: Good evening.")
+            judge.close()
+            return verdict.passed
 
     assert run(work()) is True
 
@@ -141,6 +146,7 @@ def test_a_call_is_played_by_a_text_model_through_the_real_host() -> None:
                 await call.ended.wait()
                 await made.quiet()
                 kept.append(call.peer)
+            mind.close()
 
     clock.run(work(), threads.at_work)
     said = [response.said for response in kept[0].responses if response.said]

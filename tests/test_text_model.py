@@ -136,6 +136,12 @@ def test_an_answer_in_a_stream_is_the_same_as_a_whole_one() -> None:
     assert streamed == whole == Answer("One moment.", (Wish("find_table", '{"people": 4}'),), "tool_calls")
 
 
+def test_a_server_that_does_not_stream_is_asked_for_a_whole_answer() -> None:
+    server = Server([once(fails(500, "Cannot use tools with stream")), says("Yes?")])
+    assert answer(server).words == "Yes?"
+    assert [asked["stream"] for asked in server.asked] == [True, False]
+
+
 def test_several_tools_and_broken_arguments_are_handed_on() -> None:
     found = answer(Server([says(None, ("find_table", '{"people": 4}'), ("find_table", "{people"))]))
     assert found.wishes == (Wish("find_table", '{"people": 4}'), Wish("find_table", "{people"))

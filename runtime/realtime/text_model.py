@@ -50,6 +50,7 @@ class TextModel:
         self.failure: TextModelError | None = None
         self._key = api_key
         self._place = urlsplit(base_url).netloc.rpartition("@")[2]
+        self._streams = True
         self._patience = patience_seconds
         self._try_again_seconds = try_again_seconds
         timeout = httpx2.Timeout(patience_seconds, connect=CONNECT_SECONDS)
@@ -75,7 +76,7 @@ class TextModel:
 
     async def ask(self, body: Mapping[str, Any]) -> chat.Answer:
         """Send one request and return its answer; try again what may pass. Raises `TextModelError`."""
-        return await in_thread(lambda: self._ask({"model": self.model, "stream": True, **body}), "switchboard-model")
+        return await in_thread(lambda: self._ask({"model": self.model, **body}), "switchboard-model")
 
     def close(self) -> None:
         """Close the connections."""
@@ -91,6 +92,9 @@ class TextModel:
                 return self._read(body)
             except openai.APIStatusError as error:
                 failure, pause = self._refusal(error), None
+                if self._streams and "stream" in self._said(error).lower():
+                    self._streams = False  # not every server streams, or not where there are tools
+                    continue
                 if failure.lasting:
                     self.failure = failure
                 elif error.status_code in _AGAIN or error.status_code >= 500:
@@ -113,7 +117,7 @@ class TextModel:
     def _read(self, body: Mapping[str, Any]) -> chat.Answer:
         """Send one request and read its answer, in whichever form it comes."""
         reading = chat.Reading()
-        written: Any = {**body, "extra_headers": self._headers}
+        written: Any = {**body, "stream": self._streams, "extra_headers": self._headers}
         until = time.monotonic() + ANSWER_SECONDS
         with self._client.chat.completions.with_streaming_response.create(**written) as response:
             for data in _data(response.iter_lines()):
@@ -196,6 +200,10 @@ class Judge:
             return Verdict(None, f"'{self._model.model}' answered with no verdict")
         passed, reason = found
         return Verdict(passed, reason or "the judge gave no reason")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._model.close()
 
     async def _answer(self, body: Mapping[str, Any]) -> chat.Answer:
         if self._takes_form:

@@ -43,7 +43,7 @@ WORDS_A_DELTA = 4
 TOKENS_A_WORD = 6
 SESSION_SECONDS = 3600  # 2.6
 SAMPLES_A_SECOND = 24_000
-QUIET = 300  # the loudest of 16 bits' 32,767 that is still silence
+LOUDEST_SILENCE = 300  # the loudest of 16 bits' 32,767 that is still silence
 SILENCE_SECONDS = 0.5  # after which a turn is over, as the service's own default
 
 MARKER = "switchboard_line"
@@ -380,7 +380,7 @@ class Peer:
             raise wrong_value("audio", "Invalid audio: expected base64 of 16-bit samples.") from None
         seconds = len(sound) / SAMPLES_A_SECOND
         self._clock += seconds
-        if max(map(abs, sound), default=0) > QUIET:
+        if max(map(abs, sound), default=0) > LOUDEST_SILENCE:
             self._spoken_for, self._quiet_for = self._spoken_for + seconds, 0.0
             return self.caller_starts_speaking()
         self._quiet_for += seconds

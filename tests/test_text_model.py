@@ -142,6 +142,12 @@ def test_a_server_that_does_not_stream_is_asked_for_a_whole_answer() -> None:
     assert [asked["stream"] for asked in server.asked] == [True, False]
 
 
+def test_an_upstream_that_fails_is_no_reason_not_to_stream() -> None:
+    server = Server([once(fails(502, "upstream connect error")), says("Yes?")])
+    assert answer(server).words == "Yes?"
+    assert [asked["stream"] for asked in server.asked] == [True, True]
+
+
 def test_several_tools_and_broken_arguments_are_handed_on() -> None:
     found = answer(Server([says(None, ("find_table", '{"people": 4}'), ("find_table", "{people"))]))
     assert found.wishes == (Wish("find_table", '{"people": 4}'), Wish("find_table", "{people"))

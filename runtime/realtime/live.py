@@ -70,7 +70,8 @@ class LiveLine:
     async def accept(self, call_id: str, session: Mapping[str, Any]) -> Taken:
         """Open the session with an accept's settings. Raises `CallControlError`."""
         try:
-            self._socket = await open_socket(f"{self._base_url}/realtime?model={quote(session['model'])}", self._key)
+            model = quote(session["model"], safe="")
+            self._socket = await open_socket(f"{self._base_url}/realtime?model={model}", self._key)
         except SidebandError as error:
             unknown = error.status == 401
             raise CallControlError("it does not know the key" if unknown else error.message, error.status) from error

@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,7 +85,7 @@ class TextModel:
 
     def _ask(self, body: Mapping[str, Any]) -> chat.Answer:
         if self.failure is not None:
-            raise self.failure
+            raise replace(self.failure)  # many may ask at once, and an exception keeps where it was raised
         give_up_at = time.monotonic() + self._try_again_seconds
         pauses = iter(_PAUSES_SECONDS)
         while True:
@@ -92,7 +93,7 @@ class TextModel:
                 return self._read(body)
             except openai.APIStatusError as error:
                 failure, pause = self._refusal(error), None
-                if self._streams and "stream" in self._said(error).lower():
+                if self._streams and re.search(r"\bstream", self._said(error), re.IGNORECASE):
                     self._streams = False  # not every server streams, or not where there are tools
                     continue
                 if failure.lasting:

@@ -23,7 +23,7 @@ from runtime.roles import roles_for
 from runtime.routing import NoMatch, route
 from runtime.runner import Observer, Runner
 from runtime.settings import Endpoint, live_endpoint, variable
-from runtime.sound import samples
+from runtime.sound import SAMPLES_A_SECOND, samples
 
 PATIENCE_SECONDS = 30.0  # without a sign of the service while an answer is due, or a tool runs
 _CLOSE_SECONDS = 10.0
@@ -42,8 +42,9 @@ class Used:
 class LiveTurn:
     """What followed one deed of the caller, until the agent was done.
 
-    `milliseconds` is the time until its first words, None when it said none. `agent` has the caller at the end;
-    `outcome` is `""` while the call goes on. Not `finished`: it was still to say or do something, and nothing came.
+    `milliseconds` is the time from the caller's last word to its first, None when it said none. `agent` has the caller
+    at the end; `outcome` is `""` while the call goes on. Not `finished`: it was still to say or do something, and
+    nothing came.
     """
 
     agent: str
@@ -126,7 +127,8 @@ class LiveCall:
 
     async def play(self, recording: bytes, file: str) -> LiveTurn:
         """Let the caller be heard with the contents of a WAV file. Raises `LiveError` for one of another form."""
-        return await self._after(self._line.play(samples(recording, file)))
+        sound = samples(recording, file)
+        return await self._after(self._line.play(sound), len(sound) / 2 / SAMPLES_A_SECOND)
 
     async def press(self, keys: str) -> LiveTurn:
         """Let the caller press keys."""
@@ -172,9 +174,9 @@ class LiveCall:
         for observer in self._observers:
             observer(runner, record)
 
-    async def _after(self, deed: Awaitable[None]) -> LiveTurn:
+    async def _after(self, deed: Awaitable[None], takes_seconds: float = 0.0) -> LiveTurn:
         self._records.clear()
-        self._deed_at = asyncio.get_running_loop().time()
+        self._deed_at = asyncio.get_running_loop().time() + takes_seconds
         await deed
         return await self._played()
 

@@ -322,6 +322,8 @@ def test_a_recording_is_heard_as_a_turn_and_answered_in_sound() -> None:
 
     peer, _ = play(work, GREETS + "transcription: {model: gpt-transcribe}\n", "For how many?", "Goodbye!")
     assert [turn.said for turn in kept] == [("For how many?",), ("Goodbye!",)]
+    assert kept[0].milliseconds is not None
+    assert 500 <= kept[0].milliseconds < 1_500, "counted from the end of the recording, half a second of silence first"
     heard = next(item for item in peer.conversation if item.get("role") == "user")
     assert heard["content"][0] == {"type": "input_audio", "transcript": "(1.5 seconds of sound)"}
     assert peer.errors == []

@@ -7,7 +7,7 @@ user code below, breaks this call only.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime import events as e
@@ -32,14 +32,34 @@ from runtime.context import CallContext
 from runtime.definition import AgentDefinition
 from runtime.errors import CallControlError, SidebandError, UnexpectedEvent, frames
 from runtime.realtime import messages
-from runtime.realtime.control import CallControl, cause_of, is_gone, why_not_referred
+from runtime.realtime.control import Taken, cause_of, is_gone, why_not_referred
 from runtime.realtime.model import Gates, ToolSession, ask
-from runtime.realtime.sideband import Sideband
 from runtime.routing import Match
 
 logger = logging.getLogger(__name__)
 
-Opener = Callable[[str, bool], Awaitable[Sideband]]
+
+class Control(Protocol):
+    """The verbs of the Calls API, each by a call's id. All raise `CallControlError`."""
+
+    async def accept(self, call_id: str, session: Mapping[str, Any], /) -> Taken: ...
+    async def reject(self, call_id: str, status: int, /) -> None: ...
+    async def refer(self, call_id: str, to: str, /) -> None: ...
+    async def hang_up(self, call_id: str, /) -> None: ...
+
+
+class Wire(Protocol):
+    """An open sideband: events go out, messages come in until it closes."""
+
+    close_code: int
+    close_reason: str
+
+    async def send(self, event: Mapping[str, Any], /) -> None: ...
+    def messages(self) -> AsyncIterator[str | bytes]: ...
+    async def close(self) -> None: ...
+
+
+Opener = Callable[[str, bool], Awaitable[Wire]]
 """Opens the sideband of a call by its id; the flag says that it was open before. Raises `SidebandError`."""
 
 
@@ -64,7 +84,7 @@ class Runner:
 
     def __init__(
         self,
-        control: CallControl,
+        control: Control,
         open_sideband: Opener,
         observers: tuple[Observer, ...] = (),
         gates: Gates | None = None,
@@ -79,7 +99,7 @@ class Runner:
         self._gates = gates or Gates()
         self._witness = witness
         self._team: list[AgentDefinition] = []
-        self._sideband: Sideband | None = None
+        self._sideband: Wire | None = None
         self._tools: ToolSession | None = None
         self._context: CallContext | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -6,6 +6,7 @@ An independent witness: it imports nothing from the rest of `runtime`. `Peer` is
 
 from runtime.simulator.account import Account, Webhook
 from runtime.simulator.checks import Refused
+from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.peer import Behavior, Peer
 from runtime.simulator.script import Interrupt, Keys, Script, Silence, ToolUse, Turn, spoken_line
 from runtime.simulator.service import Service, SimulatedCall, serving
@@ -13,9 +14,11 @@ from runtime.simulator.webhook import empty_event, incoming, sign
 
 __all__ = [
     "Account",
+    "Asked",
     "Behavior",
     "Interrupt",
     "Keys",
+    "Mind",
     "Peer",
     "Refused",
     "Script",

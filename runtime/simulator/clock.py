@@ -1,12 +1,13 @@
 """Time that passes when nothing happens: an event loop whose clock jumps to the next timer. For rehearsals.
 
 A call of half an hour takes as long as its events. Sockets on loopback are always served first; while `is_busy`
-says that work goes on elsewhere, as in a thread, the loop waits for it as any other.
+says that work goes on elsewhere, as in a thread, or somebody is `waiting_for_real`, the loop waits as any other.
 """
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -53,8 +54,28 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def _is_back(self, future: Any) -> None:
         self._jumping.elsewhere -= 1
 
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """Does not jump for the length of the block."""
+        self._jumping.elsewhere += 1
+        try:
+            yield
+        finally:
+            self._jumping.elsewhere -= 1
+
     def time(self) -> float:
         return super().time() + self._jumping.skipped
+
+
+@contextmanager
+def waiting_for_real() -> Iterator[None]:
+    """Awaits in this block what takes real time, such as a text model's answer. Any other loop does so anyway."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, JumpingLoop):
+        yield
+        return
+    with loop.standing():
+        yield
 
 
 def run(work: Coroutine[Any, Any, T], is_busy: Callable[[], bool] = lambda: False) -> T:

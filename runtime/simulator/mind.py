@@ -1,6 +1,7 @@
 """Who decides what a simulated model does when no script does: a rule, a text model, a person. Values and a protocol.
 
-The peer asks for each response that nothing else decides; the shell waits for the answer as the caller would.
+The peer asks for each response that nothing else decides; the shell waits for the answer as the caller would. A
+mind that raises lets its response fail, and the host asks again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,8 @@ class Asked:
 
     `instructions` are the response's own or else the session's, `tools` the session's function tools as the service
     was told of them, `items` the conversation so far: messages, function calls and their outputs, as the API has
-    them. `may_use_tools` is false for a response with `tool_choice: none`.
+    them; what the caller said is the `transcript` of an `input_audio`. `may_use_tools` is false for a response with
+    `tool_choice: none`.
     """
 
     call_id: str

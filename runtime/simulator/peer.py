@@ -2,8 +2,9 @@
 
 The host's side goes in through `accept`, `attach`, `receive` and the other verbs of the Calls API, the
 caller's through `caller_…`; server events come out, as plain dicts. What takes time in reality (generating,
-playing) is planned: `delay` tells the wait before the next step and `next_step` takes it. Numbers like (2.4)
-are sections of the project's protocol notes.
+playing) is planned: `delay` tells the wait before the next step and `next_step` takes it. With `thinks`, a response
+that neither a line nor a cue decides is left open: `questions` tells of it, `decide` or `fail` closes it. Numbers
+like (2.4) are sections of the project's protocol notes.
 """
 
 import json
@@ -25,6 +26,7 @@ from runtime.simulator.checks import (
     unknown,
     wrong_value,
 )
+from runtime.simulator.mind import Asked
 from runtime.simulator.script import Replies, Reply, ToolUse, replies, spoken_line
 from runtime.simulator.session import first_session, overlaid, updated_session
 
@@ -118,9 +120,12 @@ class Planned(NamedTuple):
 class Peer:
     """The service's side of one call. `state` goes from "incoming" to "accepted" to "ended"."""
 
-    def __init__(self, call_id: str, *, behavior: Behavior | None = None, now: int = 1_790_000_000) -> None:
+    def __init__(
+        self, call_id: str, *, behavior: Behavior | None = None, now: int = 1_790_000_000, thinks: bool = False
+    ) -> None:
         self.call_id = call_id
         self.behavior = behavior or Behavior()
+        self.thinks = thinks
         self.state: Literal["incoming", "accepted", "ended"] = "incoming"
         # the record
         self.session: dict[str, Any] = {}
@@ -141,10 +146,14 @@ class Peer:
         self._tag = re.sub(r"[\W_]", "", call_id)[-8:]
         self._plan: deque[Planned] = deque()
         self._cues: deque[Reply] = deque()
+        self._open: dict[str, Response] = {}
+        self._questions: list[tuple[str, Asked]] = []
         self._items: dict[str, dict[str, Any]] = {}
+        self._heard: dict[str, str] = {}
         self._before: dict[str, str | None] = {}
         self._last_item: str | None = None
         self._tool_calls: dict[str, str] = {}
+        self.owes_answer = False  # a tool was called, and no response has begun since
         self._active: Response | None = None
         self._playing: Response | None = None
         self._speech_item: str | None = None
@@ -215,6 +224,7 @@ class Peer:
     def _end(self, by: Literal["caller", "host", "carrier", "service"]) -> None:
         self.state, self.hung_up_by = "ended", by
         self._plan.clear()
+        self._open.clear()
         self._active = self._playing = None
 
     # --- the sideband: client events in ---
@@ -378,6 +388,7 @@ class Peer:
             return events
         stop = {"audio_end_ms": self._clock_ms(), "item_id": item_id}
         events.append(self._event("input_audio_buffer.speech_stopped", **stop))
+        self._heard[item_id] = text
         events += self._commit_speech(item_id, {"type": "input_audio"})
         transcription = partial(self._transcribe, item_id, text)
         if self.behavior.transcription_is_late:
@@ -468,7 +479,7 @@ class Peer:
     # --- the model ---
 
     def cue(self, model: Replies) -> None:
-        """Tells the model what its next responses are, one reply each; without a cue it says "I see."."""
+        """Tells the model what its next responses are, one reply each; without a cue it thinks, or says "I see."."""
         self._cues.extend(replies(model))
 
     @property
@@ -479,7 +490,7 @@ class Peer:
     @property
     def quiet(self) -> bool:
         """Nothing is being generated, played or otherwise to come."""
-        return not self._plan and self._active is None and self._playing is None
+        return not self._plan and not self._open and self._active is None and self._playing is None
 
     @property
     def audible(self) -> bool:
@@ -505,15 +516,20 @@ class Peer:
         return planned.delay, planned.produce()
 
     def _respond(self, wanted: Mapping[str, Any]) -> Events:
-        response = self._new_response(wanted)
+        response, self.owes_answer = self._new_response(wanted), False
         if response.conversation is not None:
             self._active = response
         self.responses.append(response)
         if self._failures_left:
             self._failures_left -= 1
             self._add_step(THINKING, response, self._finish, "failed", "rate_limit_exceeded")
+        elif (reply := self._reply(wanted)) is not None:
+            self._plan_outputs(response, reply)
+        elif self.thinks:
+            self._open[response.id] = response
+            self._questions.append((response.id, self._asked(wanted)))
         else:
-            self._plan_outputs(response, self._reply(wanted))
+            self._plan_outputs(response, "I see.")
         return [
             self._event("response.created", response=self._described(response)),
             self._event("rate_limits.updated", rate_limits=_RATE_LIMITS),
@@ -532,17 +548,76 @@ class Peer:
             limit=None if limit == "inf" else limit,
         )
 
-    def _reply(self, wanted: Mapping[str, Any]) -> Reply:
-        """What this response does: the line it is asked to say, else the next cue that it may follow."""
+    def _reply(self, wanted: Mapping[str, Any]) -> "Reply | None":
+        """What this response does: the line it is asked to say, else the next cue that it may follow, if any."""
         line = _line_asked_for(wanted)
         if line is not None:
             return self.behavior.says_instead(line) if self.behavior.says_instead else line
-        silent = wanted.get("tool_choice", self.session["tool_choice"]) == "none"
+        silent = self._is_without_tools(wanted)
         while self._cues:
             cue = self._cues.popleft()
             if not (silent and isinstance(cue, ToolUse)):
                 return cue
-        return "I see."
+        return None
+
+    def _is_without_tools(self, wanted: Mapping[str, Any]) -> bool:
+        return bool(wanted.get("tool_choice", self.session["tool_choice"]) == "none")
+
+    def _asked(self, wanted: Mapping[str, Any]) -> Asked:
+        tools = wanted.get("tools", self.session["tools"])
+        return Asked(
+            call_id=self.call_id,
+            instructions=wanted.get("instructions") or self.session["instructions"],
+            tools=tuple(tool for tool in tools if tool["type"] == "function"),
+            items=self.conversation,
+            may_use_tools=not self._is_without_tools(wanted),
+        )
+
+    @property
+    def conversation(self) -> tuple[dict[str, Any], ...]:
+        """The items in their order, as the API has them; what the caller said is there as it was heard."""
+        order: list[str] = []
+        for item_id in self._items:
+            before = self._before[item_id]
+            position = order.index(before) + 1 if before in order else len(order) if before else 0
+            order.insert(position, item_id)
+        return tuple(self._as_heard(item_id) for item_id in order)
+
+    def _as_heard(self, item_id: str) -> dict[str, Any]:
+        item = self._items[item_id]
+        if item_id not in self._heard:
+            return item
+        return {**item, "content": [{"type": "input_audio", "transcript": self._heard[item_id]}]}
+
+    # --- the mind ---
+
+    def questions(self) -> list[tuple[str, Asked]]:
+        """Hands out, once, the responses that were left open, by their ids."""
+        asked, self._questions = self._questions, []
+        return asked
+
+    def is_open(self, response_id: str) -> bool:
+        """Whether a response waits to be decided; it does no more after a cancel, an interruption or the end."""
+        return response_id in self._open
+
+    @property
+    def thinking(self) -> bool:
+        """Whether any response waits to be decided."""
+        return bool(self._open)
+
+    def decide(self, response_id: str, reply: Reply) -> None:
+        """Plans what an open response does; what is said of one that is not open any more is dropped."""
+        response = self._open.pop(response_id, None)
+        if response is not None:
+            self._plan_outputs(response, reply)
+
+    def fail(self, response_id: str, code: str = "server_error") -> None:
+        """Lets an open response fail, as when the service's model breaks."""
+        response = self._open.pop(response_id, None)
+        if response is not None:
+            self._add_step(0.0, response, self._finish, "failed", code)
+
+    # --- what a response does ---
 
     def _plan_outputs(self, response: Response, reply: Reply) -> None:
         status, reason, words, delay = "completed", None, 0, THINKING
@@ -623,6 +698,7 @@ class Peer:
         call_id = self._new_id("call")
         self._tool_calls[call_id] = use.name
         response.tool_uses.append(use.name)
+        self.owes_answer = True
         item = {
             "id": self._new_id("item"),
             "object": "realtime.item",
@@ -647,6 +723,7 @@ class Peer:
     def _finish(self, response: Response, status: str, reason: str | None) -> Events:
         """The end of generation; the caller may still be hearing it (3.5)."""
         response.status, response.reason = status, reason
+        self._open.pop(response.id, None)
         if self._active is response:
             self._active = None
         return [self._event("response.done", response=self._described(response))]

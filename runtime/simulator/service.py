@@ -26,6 +26,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from runtime.simulator.account import Account, Webhook
 from runtime.simulator.account import routes as account_routes
 from runtime.simulator.checks import Refused
+from runtime.simulator.clock import waiting_for_real
+from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.peer import Behavior, Events, Peer, Planned, no_session
 from runtime.simulator.script import Interrupt, Keys, Replies, Script, Silence, Step, Turn
 from runtime.simulator.webhook import Trunk, empty_event, incoming, sign
@@ -42,11 +44,21 @@ class SimulatedCall:
 
     `timeline` holds `(time.monotonic(), what)`; `what` is one of webhook_sent, webhook_answered, accepted,
     rejected, referred, attached, detached, session_update (the first), response_create (the first), turn (the
-    caller spoke), answer (audio after a turn), ended.
+    caller spoke), answer (audio after a turn), mind_failed (with the `error`), ended.
     """
 
-    def __init__(self, service: "Service", peer: Peer, called: str, caller: str, trunk: Trunk, script: Script) -> None:
+    def __init__(
+        self,
+        service: "Service",
+        peer: Peer,
+        called: str,
+        caller: str,
+        trunk: Trunk,
+        script: Script,
+        mind: Mind | None = None,
+    ) -> None:
         self.peer = peer
+        self.mind = mind
         self.called, self.caller, self.trunk, self.script = called, caller, trunk, script
         self.ended = asyncio.Event()
         self.timeline: list[tuple[float, str]] = []
@@ -59,6 +71,7 @@ class SimulatedCall:
         self._outbox: deque[dict[str, Any]] = deque()
         self._sending = False
         self._turn_open = False
+        self._thoughts: dict[str, asyncio.Task[None]] = {}
         self.heard = 0  # how often the agent's audio came to an end
 
     @property
@@ -124,6 +137,7 @@ class SimulatedCall:
             self._service._tell(self, "server_event", {"event": event})
         self._outbox.extend(events)
         self._moved.set()
+        self._think()
         if self._sending:
             return
         self._sending = True
@@ -136,6 +150,28 @@ class SimulatedCall:
             self._outbox.clear()  # the host closed first; the reader will notice
         finally:
             self._sending = False
+
+    def _think(self) -> None:
+        """Asks the mind what the peer left open, and stops it where nobody waits for its answer any more."""
+        for response_id, asked in self.peer.questions():
+            assert self.mind is not None, "only a peer with a mind leaves a response open"
+            self._thoughts[response_id] = self._service.spawn(self._answer(self.mind, response_id, asked))
+        for response_id in [one for one in self._thoughts if not self.peer.is_open(one)]:
+            self._thoughts.pop(response_id).cancel()
+
+    async def _answer(self, mind: Mind, response_id: str, asked: Asked) -> None:
+        """The boundary of a mind: one that breaks lets its response fail, and the call goes on."""
+        try:
+            with waiting_for_real():
+                reply = await mind.reply(asked)
+        except Exception as error:
+            if self.peer.is_open(response_id):
+                self._mark("mind_failed", error=error)
+            self.peer.fail(response_id)
+        else:
+            self.peer.decide(response_id, reply)
+        self._thoughts.pop(response_id, None)
+        self._moved.set()
 
     def _note(self, kind: str) -> None:
         if kind == "output_audio_buffer.started" and self._turn_open:
@@ -191,6 +227,7 @@ class SimulatedCall:
         self._mark("ended", outcome=self.outcome)
         self.ended.set()
         self._moved.set()
+        self._think()
         if self._reader is not None:
             self._reader.cancel()
 
@@ -200,7 +237,8 @@ class Service:
 
     `pace` multiplies every delay of speech: 1 is a real conversation, 0 takes no time at all. With an
     `api_key` every request must carry it as its bearer. Without a `script` callers say nothing and stay on
-    the line, for tests that move the caller's hands themselves.
+    the line, for tests that move the caller's hands themselves. A `mind` decides the responses that no line and
+    no cue decides.
     """
 
     def __init__(
@@ -210,6 +248,7 @@ class Service:
         pace: float = 1.0,
         behavior: Behavior | None = None,
         script: Script | None = None,
+        mind: Mind | None = None,
         account: Account | None = None,
         routes: Sequence[BaseRoute] = (),
     ) -> None:
@@ -219,6 +258,7 @@ class Service:
         self._api_key = api_key
         self._behavior = behavior or Behavior()
         self._script = script or Script(hangs_up=False)
+        self._mind = mind
         self._observers: list[Observer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._serial = itertools.count(1)
@@ -243,13 +283,16 @@ class Service:
         caller: str = "+15557654321",
         script: Script | None = None,
         behavior: Behavior | None = None,
+        mind: Mind | None = None,
         trunk: Trunk = "twilio",
         call_id: str | None = None,
     ) -> SimulatedCall:
         """A caller who dials; the host hears of it when it rings."""
         call_id = call_id or f"rtc_sim_{next(self._serial):06}"
-        peer = Peer(call_id, behavior=behavior or self._behavior, now=int(time.time()))
-        call = SimulatedCall(self, peer, called, caller, trunk, script or self._script)
+        mind = mind or self._mind
+        behavior = behavior or self._behavior
+        peer = Peer(call_id, behavior=behavior, now=int(time.time()), thinks=mind is not None)
+        call = SimulatedCall(self, peer, called, caller, trunk, script or self._script, mind)
         self.calls[call_id] = call
         return call
 
@@ -310,11 +353,12 @@ class Service:
         if client is not None:
             await client.aclose()
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Any) -> asyncio.Task[None]:
         """Runs a coroutine as a task that this service owns."""
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _tell(self, call: SimulatedCall, what: str, fields: dict[str, Any]) -> None:
         for observer in self._observers:
@@ -437,11 +481,18 @@ class Service:
         call.hangs_up()
 
     async def _listen(self, call: SimulatedCall, awaited: int) -> None:
-        """Until the agent was heard so often and has nothing left to say, or the caller's patience ends."""
+        """Until the agent was heard so often and has nothing left to say, or the caller's patience ends.
+
+        What a mind has left to say nobody knows; but when it has called a tool, an answer follows.
+        """
         peer = call.peer
+
+        def more_to_say() -> bool:
+            return peer.cued or (peer.thinks and peer.owes_answer)
+
         await self._until(
             call,
-            lambda: call.heard >= awaited and peer.quiet and not peer.cued,
+            lambda: call.heard >= awaited and peer.quiet and not more_to_say(),
             call.script.patience,
             patient=True,
         )
@@ -468,8 +519,8 @@ class Service:
     ) -> None:
         """Takes the peer's steps as they come due, until the condition is met, time is up or the call over.
 
-        Time is never up while the agent has something to say; for the `patient` it starts again with each
-        thing that happens.
+        Time is never up while the agent has something to say or thinks of it; for the `patient` it starts again
+        with each thing that happens.
         """
         loop = asyncio.get_running_loop()
         deadline = None if seconds is None else loop.time() + seconds
@@ -477,16 +528,16 @@ class Service:
         due = 0.0
         while not met() and not call.ended.is_set():
             now = loop.time()
-            upcoming = call.peer.upcoming
-            if upcoming is None and deadline is not None and now >= deadline:
+            upcoming, thinking = call.peer.upcoming, call.peer.thinking
+            if upcoming is None and not thinking and deadline is not None and now >= deadline:
                 return
             if upcoming is not None and upcoming is not current:
                 current, due = upcoming, now + upcoming.delay * self.pace
             if upcoming is not None and now >= due:
                 await call.take_step()
             else:
-                await call.moved(deadline if upcoming is None else due)
-            if patient and seconds is not None and loop.time() < (deadline or 0.0):
+                await call.moved(due if upcoming is not None else None if thinking else deadline)
+            if patient and seconds is not None and (thinking or loop.time() < (deadline or 0.0)):
                 deadline = loop.time() + seconds
 
 

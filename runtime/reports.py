@@ -39,13 +39,14 @@ def _json(problems: Sequence[Problem], checked: int) -> str:
 def _github(problems: Sequence[Problem], checked: int) -> str:
     """Return workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
-        f"::{problem.severity} file={_escaped(problem.file, ':,')}"
-        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{_escaped(problem.text)}\n"
+        f"::{problem.severity} file={escaped(problem.file, ':,')}"
+        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{escaped(problem.text)}\n"
         for problem in problems
     )
 
 
-def _escaped(words: str, more: str = "") -> str:
+def escaped(words: str, more: str = "") -> str:
+    """Return words fit for a workflow command; `more` are signs that mean something where they go."""
     for sign in "%\r\n" + more:
         words = words.replace(sign, f"%{ord(sign):02X}")
     return words

@@ -233,7 +233,12 @@ class _Comparison:
         return None if has == wanted else (f"{wanted} has the caller", instead)
 
     def greeting(self, how: str, wanted: str) -> "_Told":
-        said = [said.text for turn in (self.played.opening, *self.played.turns) for said in turn.said if said.line == GREETING]
+        said = [
+            said.text
+            for turn in (self.played.opening, *self.played.turns)
+            for said in turn.said
+            if said.line == GREETING
+        ]
         return words_differ(how, wanted, said, "the greeting", "no greeting was said")
 
     def says(self, how: str, wanted: str) -> "_Told":
@@ -241,7 +246,9 @@ class _Comparison:
 
     def calls(self, _: str, wanted: Use) -> "_Told":
         expected = f"{wanted.tool} is called{_with(wanted.arguments)}"
-        if any(used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments)) for used in self.turn.used):
+        if any(
+            used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments)) for used in self.turn.used
+        ):
             return self._called_too_rarely(wanted, expected)
         same = [used for used in self.turn.used if used.tool == wanted.tool]
         if same:
@@ -266,7 +273,9 @@ class _Comparison:
         return _among(wanted, self.turn.handoffs, f"the caller is handed over to {wanted}", "nobody was handed over to")
 
     def transfer(self, _: str, wanted: str) -> "_Told":
-        return _among(wanted, self.turn.transfers, f"the caller is put through to {wanted}", "nobody was put through to")
+        return _among(
+            wanted, self.turn.transfers, f"the caller is put through to {wanted}", "nobody was put through to"
+        )
 
     def ended_by(self, _: str, wanted: str) -> "_Told":
         expected = f"the call has ended, {_BY[wanted]}"
@@ -404,7 +413,9 @@ def _agreement(rows: Iterable[Row], wanted: bool) -> _Told:
 
 
 def _receipt_words(name: str, wanted: Any) -> str:
-    return "the service confirmed the session" if name == "agrees" else f"the {name.replace('_', ' ')} is {_json(wanted)}"
+    return (
+        "the service confirmed the session" if name == "agrees" else f"the {name.replace('_', ' ')} is {_json(wanted)}"
+    )
 
 
 def _json(value: Any) -> str:

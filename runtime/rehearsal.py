@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,8 +19,8 @@ from typing import Any
 
 from runtime import catalog as catalogs
 from runtime import threads
-from runtime.catalog import Catalog
 from runtime.call import State
+from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.context import CallContext
 from runtime.conversation import ANSWER
@@ -64,19 +64,27 @@ _KEY, _SECRET = "key-of-the-simulator", "secret-of-a-rehearsal"
 Invoke = Callable[[CallContext, str], Awaitable[str]]
 """What a `ToolDefinition` is run by."""
 
+Background = Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
 Judge = Callable[[Question], Awaitable[Verdict]]
 """Asks a judging model. What it raises is the caller's to hear."""
 
 
-def rehearse(scenario: Scenario, catalog: Catalog, mind: Mind | None = None, judge: Judge | None = None) -> Run:
+def rehearse(
+    scenario: Scenario,
+    catalog: Catalog,
+    mind: Mind | None = None,
+    judge: Judge | None = None,
+    background: Background = (),
+) -> Run:
     """Play a scenario once and compare it with what it expects. A mind takes the place of the scenario's model lines.
 
-    Never raises for what agents or tools do: a call that gets stuck is a difference.
+    `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do.
     """
     began = time.monotonic()
 
     async def work() -> Run:
-        played = await perform(scenario, catalog, mind)
+        played = await perform(scenario, catalog, mind, background)
         verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
         return Run(played, tuple(compare(scenario, played, verdicts)))
 
@@ -88,7 +96,9 @@ def rehearse(scenario: Scenario, catalog: Catalog, mind: Mind | None = None, jud
     return replace(run, seconds=time.monotonic() - began)
 
 
-async def perform(scenario: Scenario, catalog: Catalog, mind: Mind | None = None) -> Played:
+async def perform(
+    scenario: Scenario, catalog: Catalog, mind: Mind | None = None, background: Background = ()
+) -> Played:
     """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
     stage = _Stage(scenario)
     service = Service(api_key=_KEY, pace=1.0, mind=mind or stage)
@@ -102,7 +112,7 @@ async def perform(scenario: Scenario, catalog: Catalog, mind: Mind | None = None
         async with serving(service.app) as simulator:
             settings = Settings(_KEY, (_SECRET,), f"{simulator}/v1", f"{simulator.replace('http', 'ws')}/v1")
             cast = _with_canned_tools(catalog, scenario.canned)
-            host = Host(Current(cast), settings, (stage.observe,), clock=shown)
+            host = Host(Current(cast), settings, (stage.observe,), background=background, clock=shown)
             async with serving(host.app) as address:
                 call = service.new_call(called=scenario.called, caller=scenario.caller)
                 stage.begin(call, cast)
@@ -136,7 +146,7 @@ class _Act:
     unasked: int = 0
     agent: str = ""
     outcome: str = ""
-    received: Received = Received()
+    received: Received = field(default_factory=Received)
 
     def tell(self, who: str, what: str) -> None:
         self.moments.append(Moment(who, what))
@@ -182,11 +192,15 @@ class _Stage:
                 break
             acts = self._acts[first:end]
             self._act = acts[0]
-            self._lines = deque((act, each) for act, turn in zip(acts, turns[first:end], strict=True) for each in turn.model)
+            self._lines = deque(
+                (act, each) for act, turn in zip(acts, turns[first:end], strict=True) for each in turn.model
+            )
             await self._do(turns[first])
             is_interrupted = end < len(turns) and _interrupts(turns[end])
             await self._settle(until_audible=is_interrupted)
-            if not is_interrupted and any(each.field == "ended_by" for turn in turns[first:end] for each in turn.expect):
+            if not is_interrupted and any(
+                each.field == "ended_by" for turn in turns[first:end] for each in turn.expect
+            ):
                 await self._within(ENDING_SECONDS, self._over)
             self._conclude(acts)
         self._is_done = True
@@ -332,9 +346,11 @@ class _Stage:
         ]
         last = [act for act in (self._opening, *self._acts) if act.reached][-1:]
         received = last[0].received if last else Received()
-        at_last = {"agent": self._agent, "outcome": self._outcome, "received": received}
         return Played(
-            tuple(turn if turn.reached else replace(turn, **at_last) for turn in turns),
+            tuple(
+                turn if turn.reached else replace(turn, agent=self._agent, outcome=self._outcome, received=received)
+                for turn in turns
+            ),
             _played(self._opening, [self._opening]),
             self._outcome,
             self._reason,

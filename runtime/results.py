@@ -125,7 +125,9 @@ def _conversation(run: Run, shade: Shade) -> Iterator[str]:
             sign, color = ("?", "yellow") if each.is_skipped else ("-", "red")
             yield f"  {each.file}:{each.line}:{each.column}: {each.field}"
             yield shade(f"    {sign} {each.expected}", color)
-            yield shade(f"    {'?' if each.is_skipped else '+'} {each.instead}", "yellow" if each.is_skipped else "green")
+            yield shade(
+                f"    {'?' if each.is_skipped else '+'} {each.instead}", "yellow" if each.is_skipped else "green"
+            )
     if run.failures and not run.played.outcome:
         yield f"    {'call':6} {how_it_ended(run.played)}"
 

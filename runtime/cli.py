@@ -554,6 +554,7 @@ def _init(arguments: argparse.Namespace) -> int:
     print(
         "  switchboard check    finds every problem\n"
         "  switchboard demo     shows a call on this machine, without a key\n"
+        "  switchboard test     plays the calls of scenario files, without a phone\n"
         "Open the folder in Visual Studio Code: it explains and completes every field."
         + (" README.md tells the rest." if "README.md" in made else "")
     )

@@ -180,7 +180,12 @@ def _is_judged(expectation: Expectation) -> bool:
 
 
 def _question(scenario: Scenario, played: Played, at: int, expectation: Expectation) -> Question:
-    so_far = [moment for turn in played.turns[: at + 1] for moment in turn.moments if moment.who in ("caller", "agent")]
+    so_far = [
+        moment
+        for turn in (played.opening, *played.turns[: at + 1])
+        for moment in turn.moments
+        if moment.who in ("caller", "agent")
+    ]
     said = " ".join(said.text for said in played.turns[at].said)
     return Question(at, expectation.wanted, said, "\n".join(f"{moment.who}: {moment.what}" for moment in so_far))
 
@@ -229,7 +234,7 @@ class _Comparison:
 
     def agent(self, _: str, wanted: str) -> "_Told":
         has = self.turn.agent
-        instead = f"{has} has" if has else f"nobody has: {how_it_ended(self.played)}"
+        instead = f"{has} has the caller" if has else f"nobody has: {how_it_ended(self.played)}"
         return None if has == wanted else (f"{wanted} has the caller", instead)
 
     def greeting(self, how: str, wanted: str) -> "_Told":
@@ -239,10 +244,10 @@ class _Comparison:
             for said in turn.said
             if said.line == GREETING
         ]
-        return words_differ(how, wanted, said, "the greeting", "no greeting was said")
+        return words_differ(how, wanted, said, "the greeting says", "no greeting was said")
 
     def says(self, how: str, wanted: str) -> "_Told":
-        return words_differ(how, wanted, [said.text for said in self.turn.said], "the agent", "it said nothing")
+        return words_differ(how, wanted, [said.text for said in self.turn.said], "the agent says", "it said nothing")
 
     def calls(self, _: str, wanted: Use) -> "_Told":
         expected = f"{wanted.tool} is called{_with(wanted.arguments)}"
@@ -270,11 +275,16 @@ class _Comparison:
         return (f"{wanted} is not called", told) if found else None
 
     def handoff(self, _: str, wanted: str) -> "_Told":
-        return _among(wanted, self.turn.handoffs, f"the caller is handed over to {wanted}", "nobody was handed over to")
+        return _among(
+            wanted, self.turn.handoffs, f"the caller is handed over to {wanted}", "the caller was handed over to nobody"
+        )
 
     def transfer(self, _: str, wanted: str) -> "_Told":
         return _among(
-            wanted, self.turn.transfers, f"the caller is put through to {wanted}", "nobody was put through to"
+            wanted,
+            self.turn.transfers,
+            f"the caller is put through to {wanted}",
+            "the caller was put through to nobody",
         )
 
     def ended_by(self, _: str, wanted: str) -> "_Told":
@@ -300,7 +310,7 @@ class _Comparison:
         if name == "agrees":
             return _agreement(received.rows, wanted)
         if name == "instructions":
-            return words_differ(below, wanted, [received.instructions], "the instructions", "there are none")
+            return words_differ(below, wanted, [received.instructions], "the instructions say", "there are none")
         confirmed = next(row.confirmed for row in received.rows if row.field == name)
         if name == "tools":
             there = f"it has {', '.join(confirmed)}" if confirmed else "it has none"
@@ -346,16 +356,19 @@ def how_it_ended(played: Played) -> str:
     return f"it ended {_BY[ENDS[played.outcome]]}{reason}"
 
 
-def words_differ(how: str, wanted: str, said: Sequence[str], who: str, nothing: str) -> tuple[str, str] | None:
-    """Compare what was said with words that it should contain, a regular expression, or words that are absent."""
+def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing: str) -> tuple[str, str] | None:
+    """Compare what was said with words that it should contain, a regular expression, or words that are absent.
+
+    `says` begins the sentence about it: `the agent says`.
+    """
     text = _plain(" ".join(said))
-    instead = f"“{_shortened(' '.join(' '.join(said).split()))}”" if said else nothing
+    instead = f"it was “{_shortened(' '.join(' '.join(said).split()))}”" if said else nothing
     if how == "contains":
-        return None if _plain(wanted) in text else (f"{who} says “{wanted}”", instead)
+        return None if _plain(wanted) in text else (f"{says} “{wanted}”", instead)
     if how == "matches":
         fits = re.search(wanted, " ".join(" ".join(said).split()), re.IGNORECASE) is not None
-        return None if fits else (f"{who} says what fits {wanted}", instead)
-    return (f"{who} does not say “{wanted}”", instead) if _plain(wanted) in text else None
+        return None if fits else (f"{says} what fits {wanted}", instead)
+    return (f"{says} nothing of “{wanted}”", instead) if _plain(wanted) in text else None
 
 
 _CURLED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u00a0": " "})

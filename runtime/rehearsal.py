@@ -100,7 +100,7 @@ async def perform(
     scenario: Scenario, catalog: Catalog, mind: Mind | None = None, background: Background = ()
 ) -> Played:
     """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
-    stage = _Stage(scenario)
+    stage = _Stage(scenario, is_scripted=mind is None)
     service = Service(api_key=_KEY, pace=1.0, mind=mind or stage)
     service.observe(stage.hear)
     zero = asyncio.get_running_loop().time()
@@ -155,11 +155,13 @@ class _Act:
 class _Stage:
     """Moves the caller's hands through a scenario, speaks its model lines, and notes what happens in which turn.
 
-    What follows from a deed belongs to the deed's turn, until the model speaks a line of a later one.
+    What follows from a deed belongs to the deed's turn, until the model speaks a line of a later one. Where the model
+    is not scripted, its lines are passed over, and such a turn looks at all that followed.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, is_scripted: bool) -> None:
         self._scenario = scenario
+        self._is_scripted = is_scripted
         self._opening = _Act()
         self._acts = [_Act() for _ in scenario.turns]
         self._act = self._opening if scenario.turns[0].deed else self._acts[0]
@@ -192,9 +194,9 @@ class _Stage:
                 break
             acts = self._acts[first:end]
             self._act = acts[0]
-            self._lines = deque(
-                (act, each) for act, turn in zip(acts, turns[first:end], strict=True) for each in turn.model
-            )
+            if self._is_scripted:
+                scripted = zip(acts, turns[first:end], strict=True)
+                self._lines = deque((act, each) for act, turn in scripted for each in turn.model)
             await self._do(turns[first])
             is_interrupted = end < len(turns) and _interrupts(turns[end])
             await self._settle(until_audible=is_interrupted)
@@ -320,7 +322,8 @@ class _Stage:
         declared = line not in ("", ANSWER) and not line.startswith("after ")
         if text:
             self._act.said.append(Said(text, line if declared else ""))
-            self._act.tell("agent", text)
+            is_missing = self._is_scripted and text == NO_LINE
+            self._act.tell("agent", f"{text} (the scenario has no model line here)" if is_missing else text)
 
     def _use(self, item: Mapping[str, str]) -> None:
         self._act.used[item["call_id"]] = Used(item["name"], item["arguments"])
@@ -341,7 +344,7 @@ class _Stage:
         """Return what happened, turn by turn."""
         begins = {at: first for first, end in exchanges(self._scenario.turns) for at in range(first, end)}
         turns = [
-            _played(act, self._acts[begins[at] : at + 1] if turn.looks_back else [act])
+            _played(act, self._acts[begins[at] : at + 1] if turn.looks_back or not self._is_scripted else [act])
             for at, (turn, act) in enumerate(zip(self._scenario.turns, self._acts, strict=True))
         ]
         last = [act for act in (self._opening, *self._acts) if act.reached][-1:]

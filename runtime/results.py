@@ -236,7 +236,7 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
     case = ElementTree.SubElement(suite, "testcase", {**about, "time": f"{result.seconds:.3f}"})
     text = _clean(told(result, lambda words, _: words))
     first = next(iter((*run.failures, *run.differences)), None)
-    message = _clean(f"{first.expected}; instead: {first.instead}" if first else run.broken)
+    message = _clean(f"{first.expected}; instead, {first.instead}" if first else run.broken)
     match result.judgement:
         case "failed":
             ElementTree.SubElement(case, "failure", {"message": message}).text = text
@@ -264,8 +264,8 @@ def _github(report: Report, _: Shade) -> str:
             place = f"file={escaped(scenario.file, ':,')},line={scenario.line}"
             lines.append(f"::{level} {place}::{escaped(f'{scenario.name}: {run.broken}')}")
         for each in run.differences if level else ():
-            skipped = "skipped: " if each.is_skipped else ""
-            words = f"{scenario.name}: {skipped}{each.field}: {each.expected}; instead: {each.instead}"
+            then = "skipped, because" if each.is_skipped else "instead,"
+            words = f"{scenario.name}: {each.field}: {each.expected}; {then} {each.instead}"
             place = f"file={escaped(each.file, ':,')},line={each.line},col={each.column}"
             lines.append(f"::{level} {place}::{escaped(words)}")
     return "".join(f"{line}\n" for line in lines)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports
+from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, repertoire, reports, results
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -31,16 +31,17 @@ from runtime.errors import CatalogError, SettingsError, SwitchboardError, did_yo
 from runtime.incoming import SAMPLE_CALL, Headers
 from runtime.phone import number_in
 from runtime.routing import Match, explain
+from runtime.scenarios import Scenario
 from runtime.session import settings_for
 from runtime.settings import chosen_environment, inspect, read_settings
 from runtime.sip_codes import explain as explain_code
-from runtime.terminal import Paint, width
+from runtime.terminal import Bar, Paint, width
 from runtime.tools import Tools
 
 if TYPE_CHECKING:
     from runtime.simulator.mind import Mind
 
-_PROBLEMS, _USAGE = 1, 2
+_PROBLEMS, _USAGE, _STOPPED = 1, 2, 130
 _EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
@@ -64,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
         what = "The output cannot be written" if unwritten else f"{error.filename or 'The system'} cannot be used"
         return _fail(f"switchboard: {what} ({error.strerror or error}).", _USAGE)
     except KeyboardInterrupt:
-        return 130
+        return _STOPPED
 
 
 def _run(words: Sequence[str] | None) -> int:
@@ -103,7 +104,9 @@ def _check(arguments: argparse.Namespace) -> int:
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
     chosen = chosen_environment() if whole else ""  # a file alone does not name all environments
     problems += catalogs.check(sources, _tool_reader(arguments), chosen, whole=whole)
-    print(reports.REPORTERS[arguments.format](sorted(problems), len(sources)), end="")
+    found, scenario_files = repertoire.check(paths)
+    print(reports.REPORTERS[arguments.format](sorted([*problems, *found]), len(sources), scenario_files), end="")
+    problems += found
     return _PROBLEMS if errors(problems) else 0
 
 
@@ -532,6 +535,88 @@ def _explain_code(arguments: argparse.Namespace) -> int:
     return 0
 
 
+# ── test ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    paths = [_existing(path, "switchboard test FOLDER") for path in arguments.paths]
+    environment, began = chosen_environment(), time.monotonic()
+    opened = repertoire.open_repertoires(paths, environment)
+    parts = [
+        (each, scenario)
+        for each in opened
+        for scenario in (_changed_since(each, arguments.changed, environment) if arguments.changed else each.scenarios)
+    ]
+    if not any(each.files or each.problems for each in opened):
+        cure = "Write one beside an agent: its name ends in .scenarios.yaml."
+        raise SettingsError(listing(arguments.paths, "and"), "holds no scenario file", cure)
+    code = _rehearsed(arguments, opened, parts, began)
+    return _watch_scenarios(arguments, paths, environment, opened) if arguments.watch and code != _STOPPED else code
+
+
+def _changed_since(opened: repertoire.Repertoire, revision: str, environment: str) -> Sequence[Scenario]:
+    around = git.around(opened.folder)
+    if around is None:
+        raise SettingsError(str(opened.folder), "is in no git repository", "A revision needs one.")
+    before = repertoire.catalog_at(opened.folder, revision, environment)
+    return opened.touched_by(around.changed_since(revision), before)
+
+
+def _rehearsed(
+    arguments: argparse.Namespace,
+    opened: Sequence[repertoire.Repertoire],
+    wanted: Sequence[tuple[repertoire.Repertoire, Scenario]],
+    began: float,
+) -> int:
+    """Play scenarios, print what became of them, and return the exit code."""
+    from runtime import players
+
+    for folder in (each.folder for each in opened):
+        _find_modules([folder])
+    environment, done = chosen_environment(), list[results.Result]()
+    parts = [players.Part(each.folder.absolute(), environment, scenario) for each, scenario in wanted]
+    bar, stopped = Bar(len(parts)), False
+    try:
+        for result in players.play(parts):
+            done.append(result)
+            bar.show(len(done), sum(one.judgement == "failed" for one in done))
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        bar.clear()
+    order = {id(scenario): at for at, (_, scenario) in enumerate(wanted)}
+    done.sort(key=lambda result: order[id(result.scenario)])
+    problems = tuple(problem for each in opened for problem in each.problems)
+    report = results.Report(tuple(done), problems, len(parts), time.monotonic() - began)
+    print(results.FORMATS[arguments.format](report, Paint()), end="", flush=True)
+    return _STOPPED if stopped else 0 if report.is_well else _PROBLEMS
+
+
+def _watch_scenarios(
+    arguments: argparse.Namespace,
+    paths: Sequence[Path],
+    environment: str,
+    opened: Sequence[repertoire.Repertoire],
+) -> int:
+    """Play the scenarios that each change can touch, until interrupted."""
+    from runtime.reload import changes_in
+
+    while True:
+        print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
+        changed = next(changes_in(sorted({folder for each in opened for folder in each.folders})), None)
+        if changed is None:
+            return _STOPPED
+        began, before = time.monotonic(), {each.folder: each.catalog for each in opened}
+        try:
+            opened = repertoire.open_repertoires(paths, environment)
+        except CatalogError as error:
+            print(error, flush=True)
+            continue
+        touched = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]
+        if touched or any(each.problems for each in opened):
+            _rehearsed(arguments, opened, touched, began)
+
+
 # ── init and schema ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -547,6 +632,7 @@ def _init(arguments: argparse.Namespace) -> int:
     print(
         "  switchboard check    finds every problem\n"
         "  switchboard demo     shows a call on this machine, without a key\n"
+        "  switchboard test     plays the calls of scenario files, without a phone\n"
         "Open the folder in Visual Studio Code: it explains and completes every field."
         + (" README.md tells the rest." if "README.md" in made else "")
     )
@@ -774,6 +860,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     look.add_argument("--format", choices=["json", "text"], default="text", help="how to print the steps")
     _environment(look)
+
+    test = _verb(
+        verbs, "test", _test, "Play scenario files without a phone, and tell what went otherwise than expected."
+    )
+    test.epilog = (
+        "Needs no network and no key. A skipped expectation is no pass. "
+        "Exit code: 0 nothing failed, 1 scenarios failed or files have problems, 2 usage."
+    )
+    test.add_argument(
+        "paths",
+        nargs="*",
+        default=["agents"],
+        metavar="PATH",
+        help="catalogs' folders, or scenario files (default: agents)",
+    )
+    test.add_argument("--format", choices=sorted(results.FORMATS), default="text", help="how to print the results")
+    test.add_argument("--watch", action="store_true", help="then play the scenarios that a changed file touches")
+    test.add_argument(
+        "--changed", metavar="REV", help="only the scenarios that a change since a commit, tag or branch can touch"
+    )
 
     start = _verb(verbs, "init", _init, "Make a catalog repository: an agent, a tool, editor settings and checks.")
     start.epilog = "Never overwrites: a file that is there stays as it is."

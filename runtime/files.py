@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from runtime.draft import Source
 from runtime.errors import Problem, SettingsError
+from runtime.scenarios import is_scenario_file
 
 DEFAULTS = ("_defaults.yaml", "_defaults.yml")
 """The file whose values a catalog's agents inherit; only in its top folder, and the first of the two."""
 
 _ENDINGS = (".yaml", ".yml")
+_USUAL = "agents"
 
 SETTLED_SECONDS = 0.03  # a file that was written so long ago is written to its end
 _PATIENCE = 30  # how often we wait for that, a second at most
@@ -88,10 +90,12 @@ def _nothing_beside(path: str) -> bytes:
 def sources(paths: Sequence[Path]) -> list[Source]:
     """Return the agent files of folders, and files named one by one; a file of defaults stands for its folder.
 
-    Raises `SettingsError` for a path that is none.
+    Scenario files are none. Raises `SettingsError` for a path that is none.
     """
     found: dict[str, Source] = {}
     for path in paths:
+        if path.is_file() and is_scenario_file(path.name):
+            continue
         if path.is_file() and path.name not in DEFAULTS:
             found[path.as_posix()] = Folder(_catalog_of(path)).source(path)
         else:
@@ -108,7 +112,26 @@ def _catalog_of(file: Path) -> Path:
 
 def is_agent_file(parts: Sequence[str]) -> bool:
     """Tell whether a path inside the catalog, as its parts, is an agent file."""
-    return parts[-1].lower().endswith(_ENDINGS) and not any(part[:1] in ("_", ".") for part in parts)
+    is_yaml = parts[-1].lower().endswith(_ENDINGS) and not is_scenario_file(parts[-1])
+    return is_yaml and not any(part[:1] in ("_", ".") for part in parts)
+
+
+def scenario_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the scenario files of folders, and those named one by one, sorted.
+
+    Files and folders that start with `_` or `.` are passed over. A path that is neither is nothing.
+    """
+    found = {path for path in paths if path.is_file() and is_scenario_file(path.name)}
+    for folder in (path for path in paths if path.is_dir()):
+        for parent, names in _walked(folder):
+            found |= {Path(parent, name) for name in names if is_scenario_file(name) and name[0] not in "_."}
+    return sorted(found)
+
+
+def catalog_of(file: Path) -> Path:
+    """Return the catalog's folder of a scenario file that is named alone: `agents`, if it is in there."""
+    usual = Path(_USUAL)
+    return usual if file.resolve().is_relative_to(usual.resolve()) else _catalog_of(file)
 
 
 def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Problem]:

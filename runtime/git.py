@@ -43,6 +43,14 @@ class Repository:
         agents = (path for path in sorted(blobs) if is_agent_file(path.split("/")))
         return [_source(self.folder, path, contents, above) for path in agents]
 
+    def changed_since(self, revision: str) -> set[Path]:
+        """Return the repository's files that differ from a revision, new ones too. Raises `SettingsError`."""
+        commit = self.commit(revision)
+        top = Path((_git(self.folder, "rev-parse", "--show-toplevel") or "").strip())
+        told = _git(self.folder, "diff", "--name-only", "--no-relative", "--no-renames", "-z", commit) or ""
+        new = _git(top, "ls-files", "--others", "--exclude-standard", "-z") or ""
+        return {top / path for path in (told + new).split("\0") if path}
+
     def _read(self, blobs: dict[str, str]) -> dict[str, bytes]:
         """Return the blobs' contents, from one process for all of them."""
         asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()

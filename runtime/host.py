@@ -19,7 +19,7 @@ from starlette.routing import Route
 from runtime import events as e
 from runtime.admission import Admission
 from runtime.call import Outcome
-from runtime.current import Current, Status
+from runtime.current import Current, Status, now
 from runtime.definition import AgentDefinition
 from runtime.errors import TemplateError, WebhookError, frames
 from runtime.incoming import incoming_call
@@ -50,7 +50,10 @@ Reload = Callable[[str | None], Awaitable[Status]]
 
 
 class Host:
-    """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls."""
+    """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls.
+
+    `clock` tells the time with its zone: in that zone calls begin.
+    """
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Host:
         background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
         secret: Secret = variable,
         witness: Witness | None = None,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self.current = current
         self.draining = False
@@ -72,6 +76,7 @@ class Host:
         self._witness = witness
         self._reload = reload
         self._background = background
+        self._clock = clock
         self._servers = McpServers(secret)
         self._control = CallControl(settings.api_key, settings.base_url)
         self._gates = Gates()
@@ -162,7 +167,7 @@ class Host:
 
     def _note(self, answer: str) -> None:
         """Keep for `/readyz` that a webhook request came, when, and what it got: `taken`, or why it was refused."""
-        at = datetime.now().astimezone().isoformat(timespec="seconds")
+        at = self._clock().isoformat(timespec="seconds")
         self._webhooks = {"received": self._webhooks["received"] + 1, "at": at, "answer": answer}
 
     async def _alive(self, request: Request) -> Response:
@@ -211,9 +216,10 @@ class Host:
 
     def _arrival(self, delivery: webhook.Delivery, call_id: str) -> e.CallArrived | e.CallTurnedAway:
         """Match the call and render its settings, or say why it is not taken."""
-        started_at = datetime.fromtimestamp(delivery.created_at).astimezone()
+        at = self._clock()
+        started_at = datetime.fromtimestamp(delivery.created_at, at.tzinfo)
         call = incoming_call(call_id, delivery.headers, started_at, self._settings.called_header)
-        age = time.time() - delivery.created_at
+        age = at.timestamp() - delivery.created_at
         if age > FRESH_SECONDS:
             reason = f"the call came {age:.0f} s ago; a late delivery, or compare the clocks"
             return e.CallTurnedAway(call, Outcome.STALE, None, reason)

@@ -7,7 +7,7 @@ from runtime import files, schema
 from runtime.errors import SettingsError
 
 _SCAFFOLD = Path(__file__).parent / "scaffold"
-_SCHEMAS = ("agent", "defaults")
+_SCHEMAS = ("agent", "defaults", "scenario")
 _SAMPLE = ("agents", "tools")  # the agent and its tool: for a catalog that has no agent yet
 
 

@@ -158,9 +158,7 @@ class ToolModules:
 
     def _file_of(self, name: str) -> Path | None:
         """Return the file of a module that is not imported, or None where there is none."""
-        path = name.replace(".", "/")
-        files = (folder / file for folder in self._folders for file in (f"{path}/__init__.py", f"{path}.py"))
-        return next((file for file in files if file.is_file()), None)
+        return _file_in(self._folders, name)
 
     def _modules(self) -> Iterator[tuple[str, Path]]:
         for name, module in list(sys.modules.items()):
@@ -179,6 +177,33 @@ class ToolModules:
         while more := {name for name, found in imports.items() if found & affected} - affected:
             affected |= more
         return affected
+
+
+def files_behind(modules: Iterable[str], folders: Iterable[str]) -> set[Path]:
+    """Return the files of modules and of all that they import, as far as they lie in these folders.
+
+    Imports nothing. The runtime's own modules are none of them.
+    """
+    inside = [Path(folder).resolve() for folder in folders]
+    found: set[Path] = set()
+    waiting, seen = list(modules), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name.partition(".")[0] == "runtime":
+            continue
+        seen.add(name)
+        waiting += [parent] if (parent := name.rpartition(".")[0]) else []
+        if file := _file_in(inside, name):
+            found.add(file)
+            waiting += _imports(file.read_bytes())
+    return found
+
+
+def _file_in(folders: Iterable[Path], name: str) -> Path | None:
+    """Return the file of a module below these folders, or None where there is none."""
+    path = name.replace(".", "/")
+    paths = (folder / file for folder in folders for file in (f"{path}/__init__.py", f"{path}.py"))
+    return next((file for file in paths if file.is_file()), None)
 
 
 def _signature(file: Path) -> Signature:

@@ -7,7 +7,7 @@ change is neither read nor checked again. User code is imported here, and never 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -266,6 +266,12 @@ async def watch(
                 await reloader.keep_up()
                 if not _all_there(watched) or set(watched) != {folder, *modules.folders()}:
                     break
+
+
+def changes_in(folders: Sequence[Path]) -> Iterator[set[Path]]:
+    """Yield the files that change in folders, those that change together at once, until interrupted."""
+    for found in watchfiles.watch(*folders, step=QUIET_MS, debounce=1600, ignore_permission_denied=True):
+        yield {Path(path) for _, path in found}
 
 
 def _all_there(folders: Sequence[Path]) -> bool:

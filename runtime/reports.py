@@ -17,13 +17,15 @@ from runtime.routing import Loss, Match, NoMatch
 from runtime.sip_codes import Code
 
 
-def text(problems: Sequence[Problem], checked: int) -> str:
-    """Return a line for each problem, and a last line that counts."""
+def text(problems: Sequence[Problem], checked: int, scenario_files: int = 0) -> str:
+    """Return a line for each problem, and a last line that counts, agent files first."""
     wrong = len(errors(problems))
     warnings = len(problems) - wrong
     counted = [count(wrong, "problem")] if wrong else []
     counted += [count(warnings, "warning")] if warnings else []
-    summary = f"{count(checked, 'agent file')}: {' and '.join(counted) or 'no problems'}."
+    files = count(checked, "agent file")
+    files += f" and {count(scenario_files, 'scenario file')}" if scenario_files else ""
+    summary = f"{files}: {' and '.join(counted) or 'no problems'}."
     return "".join(f"{line}\n" for line in [*map(str, problems), summary])
 
 
@@ -32,26 +34,28 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def _json(problems: Sequence[Problem], checked: int) -> str:
+def _json(problems: Sequence[Problem], checked: int, scenario_files: int = 0) -> str:
+    checked += scenario_files
     return as_json({"checked": checked, "problems": [problem.as_data() for problem in problems]}) + "\n"
 
 
-def _github(problems: Sequence[Problem], checked: int) -> str:
+def _github(problems: Sequence[Problem], checked: int, scenario_files: int = 0) -> str:
     """Return workflow commands, which GitHub shows beside the lines of a pull request."""
     return "".join(
-        f"::{problem.severity} file={_escaped(problem.file, ':,')}"
-        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{_escaped(problem.text)}\n"
+        f"::{problem.severity} file={escaped(problem.file, ':,')}"
+        f"{f',line={problem.line},col={problem.column}' if problem.line else ''}::{escaped(problem.text)}\n"
         for problem in problems
     )
 
 
-def _escaped(words: str, more: str = "") -> str:
+def escaped(words: str, more: str = "") -> str:
+    """Return words fit for a workflow command; `more` are signs that mean something where they go."""
     for sign in "%\r\n" + more:
         words = words.replace(sign, f"%{ord(sign):02X}")
     return words
 
 
-REPORTERS: dict[str, Callable[[Sequence[Problem], int], str]] = {
+REPORTERS: dict[str, Callable[[Sequence[Problem], int, int], str]] = {
     "text": text,
     "json": _json,
     "github": _github,

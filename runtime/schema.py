@@ -282,7 +282,7 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
         case "required" | "x-required":
             missing = error.message.removesuffix(" is a required property").strip("'")
             wanted = (missing, *schema.get("x-instead", ()))
-            if _is_misspelt(wanted, value, schema.get("properties") or root["properties"]):
+            if _is_misspelt(wanted, value, schema.get("properties") or root.get("properties", {})):
                 return
             inner = _property(schema, missing) or _property(root, missing)
             advice = inner.get("x-cure") or cure or _example(missing, inner)
@@ -346,7 +346,8 @@ def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema:
     wants = f"not {listing([KINDS[kind] for kind in kinds])}"
     message = f"{_shown(value, typed)} is {wants}"
     if not path:
-        message = f"the file is {'a list' if isinstance(value, list) else 'one text'} and {wants}"
+        shape = "a list" if isinstance(value, list) else "one mapping" if isinstance(value, dict) else "one text"
+        message = f"the file is {shape} and {wants}"
     if value is None:
         message = "null cannot stand here" if typed else "has no value"
     return document.problem(path, message, _type_cure(path, value, typed, kinds, schema))

@@ -9,6 +9,7 @@ from typing import TextIO
 from runtime.settings import wants_color
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+_BAR = 30  # columns
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -21,6 +22,26 @@ class Paint:
 
     def __call__(self, text: str, color: str) -> str:
         return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self._colored else text
+
+
+class Bar:
+    """A progress bar on standard error, for a person who looks on; nothing where nobody does."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._is_seen = total > 0 and sys.stderr is not None and sys.stderr.isatty()
+
+    def show(self, done: int, failed: int) -> None:
+        """Show how many are done, and how many of them failed."""
+        if self._is_seen:
+            filled = _BAR * done // self._total
+            told = f"{done} of {self._total}" + (f", {failed} failed" if failed else "")
+            print(f"\r{'█' * filled}{'░' * (_BAR - filled)} {told}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave the line empty for what is printed next."""
+        if self._is_seen:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def width() -> int:

@@ -14,13 +14,13 @@ FLOORS: list[set[str]] = [
     {"document", "entrypoint", "template", "incoming", "hours", "hosts", "sound"},
     {"schema", "definition", "layers", "lines"},
     {"built_in", "agreements", "request"},
-    {"conflicts", "abilities"},
+    {"conflicts", "abilities", "scenarios"},
     {"teams"},
     {"draft"},
     {"catalog"},
     {"understanding", "saving"},
     {"routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
-    {"changes", "reconcile", "graph", "doctor"},
+    {"changes", "reconcile", "graph", "doctor", "cast", "expectations"},
     {"responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},
     {"confirmation", "recorded"},
@@ -30,15 +30,15 @@ FLOORS: list[set[str]] = [
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment
     {"threads"},
     {"settings", "files", "reports", "fields", "realtime", "current", "http_tools", "recording"},
-    {"git", "modules", "runner", "terminal", "init", "replay"},
-    {"tools", "minds", "live"},
+    {"git", "modules", "runner", "terminal", "init", "replay", "results"},
+    {"tools", "minds", "live", "repertoire"},
     {"log", "call_log", "reload", "host", "standin"},
-    {"server", "examination", "ringing", "screen"},
-    {"demo", "handset"},
+    {"server", "examination", "ringing", "screen", "rehearsal"},
+    {"demo", "handset", "players"},
     {"cli"},
     {"__main__"},
 ]
-NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "cli", "minds"}  # who may import it
+NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "cli", "minds", "rehearsal"}  # who may import it
 CORE = set().union(*FLOORS[: FLOORS.index({"call"}) + 1])
 
 OWNERS = {

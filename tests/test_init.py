@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.cli import main
+from runtime.scenarios import is_scenario_file
 from tests.test_git import git
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +51,7 @@ def paths(folder: Path) -> set[str]:
 
 def test_a_new_catalog_has_no_problems(catalog: Path, capsys: Capture) -> None:
     assert main(["check"]) == 0
-    assert capsys.readouterr().out == "1 agent file: no problems.\n"
+    assert capsys.readouterr().out == "1 agent file and 1 scenario file: no problems.\n"
 
 
 def test_a_new_catalog_answers_in_the_demo(catalog: Path, capsys: Capture) -> None:
@@ -76,8 +77,9 @@ def test_it_makes_the_files_of_the_scaffold_and_the_schemas_that_the_runtime_rea
 
 def test_each_agent_file_begins_with_the_line_that_names_its_schema(catalog: Path) -> None:
     for file in (catalog / "agents").rglob("*.yaml"):
-        assert file.read_text("utf-8").splitlines()[0] == FIRST_LINE
-        assert (file.parent / "../schemas/agent.schema.json").exists()
+        kind = "scenario" if is_scenario_file(file.name) else "agent"
+        assert file.read_text("utf-8").splitlines()[0] == FIRST_LINE.replace("agent.schema", f"{kind}.schema")
+        assert (file.parent / f"../schemas/{kind}.schema.json").exists()
 
 
 def test_the_editor_gets_the_schema_without_network(catalog: Path) -> None:

@@ -309,9 +309,13 @@ class Service:
         webhook_id: str | None = None,
         timestamp: int | None = None,
         extra_headers: Sequence[tuple[str, str]] = (),
+        at: int | None = None,
     ) -> int:
-        """Delivers the webhook and returns the host's status; ring again with the same id for a duplicate."""
-        now = int(time.time())
+        """Delivers the webhook and returns the host's status; ring again with the same id for a duplicate.
+
+        The call came now, or `at` a Unix time; the delivery is always of now.
+        """
+        now = int(time.time()) if at is None else at
         payload = incoming(
             call.call_id,
             call.called,

@@ -1,0 +1,125 @@
+"""Whether the agents, tools and destinations that scenarios name exist, and who takes a scenario's call. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from runtime.agreements import destinations
+from runtime.catalog import Catalog
+from runtime.definition import AgentDefinition
+from runtime.document import Document, Path
+from runtime.errors import Problem, did_you_mean, listing
+from runtime.incoming import Headers, IncomingCall
+from runtime.routing import Match, route
+from runtime.scenarios import Scenario, ScenarioFile
+
+LOOKUP = "lookup"
+"""Stands for an agent's lookup among a scenario's tools."""
+
+
+def answering(scenario: Scenario, catalog: Catalog) -> AgentDefinition | None:
+    """Return the agent that takes a scenario's call, or None when nobody does."""
+    headers = Headers(scenario.headers)
+    found = route(catalog, IncomingCall("rtc_test", scenario.called, scenario.caller, headers, scenario.at))
+    return found.agent if isinstance(found, Match) else None
+
+
+def team_of(scenario: Scenario, catalog: Catalog) -> tuple[AgentDefinition, ...]:
+    """Return every agent that can speak in a scenario's call, who takes it first."""
+    agent = answering(scenario, catalog)
+    return tuple(catalog.team(agent).values()) if agent else ()
+
+
+def problems(file: ScenarioFile, catalog: Catalog) -> list[Problem]:
+    """Return a problem for each agent, tool or destination that a file's scenarios name and that is not there."""
+    found: list[Problem] = []
+    for index, scenario in enumerate(file.scenarios):
+        team = team_of(scenario, catalog) or tuple(catalog.agents.values())
+        known = _Known.of(catalog, team)
+        for path, kind, name in _named(file.document.data[index]):
+            found += known.problems(file.document, (index, *path), kind, name)
+    return found
+
+
+class _Known(NamedTuple):
+    """The names that there are. `tools` is None where a server names some that nobody knows yet."""
+
+    agents: frozenset[str]
+    tools: frozenset[str] | None
+    own: frozenset[str]
+    destinations: frozenset[str]
+    has_lookup: bool
+    who: str
+
+    @classmethod
+    def of(cls, catalog: Catalog, team: tuple[AgentDefinition, ...]) -> "_Known":
+        tools = [tool for agent in team for tool in agent.tools]
+        open_ended = any(agent.abilities.servers for agent in team)
+        return cls(
+            frozenset(catalog.agents),
+            None if open_ended else frozenset(tool.name for tool in tools),
+            frozenset(tool.name for tool in tools if tool.use),
+            frozenset(name for agent in team for name in destinations(agent.data)),
+            any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
+            _listed([agent.name for agent in team]),
+        )
+
+    def problems(self, document: Document, path: Path, kind: str, name: str) -> Iterator[Problem]:
+        if kind == "agent" and name not in self.agents:
+            yield document.problem(path, f"there is no agent '{name}'", _cure(name, self.agents))
+        elif kind == "destination" and name not in self.destinations:
+            message = f"{self.who} can put nobody through to '{name}'"
+            yield document.problem(path, message, _cure(name, self.destinations) or "Name a transfer's destination.")
+        elif kind in ("tool", "canned") and not (kind == "canned" and name == LOOKUP and self.has_lookup):
+            is_key = kind == "canned"
+            if self.tools is not None and name not in self.tools:
+                cure = _cure(name, self.tools) or "Name one of the agent's tools."
+                yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
+            elif is_key and name in self.own:
+                message = f"'{name}' is carried out by the call, and gives nothing of its own"
+                yield document.problem(path, message, "Remove it.", key=True)
+
+
+def _cure(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    there = f"There {'is only' if len(names) == 1 else 'are'} {_listed(names)}." if 0 < len(names) < 12 else ""
+    return did_you_mean(name, names) or there
+
+
+def _listed(names: list[str]) -> str:
+    return listing(names, "and") if 0 < len(names) < 12 else "these agents"
+
+
+_Mention = Iterator[tuple[Path, str, str]]
+"""What is named: its path in the scenario, whether an agent, a tool, a canned tool or a destination, and its name."""
+
+
+def _named(scenario: Mapping[str, Any]) -> _Mention:
+    yield from ((("tools", name), "canned", name) for name in scenario.get("tools", {}))
+    for number, turn in enumerate(scenario["turns"]):
+        model, path = turn.get("model", []), ("turns", number, "model")
+        responses = list(enumerate(model)) if isinstance(model, list) else [(None, model)]
+        for at, response in responses:
+            here: Path = path if at is None else (*path, at)
+            yield from _calls((*here, "calls"), response.get("calls", []))
+            if "hands_off" in response:
+                yield (*here, "hands_off"), "agent", response["hands_off"]
+        yield from _expected(("turns", number, "expect"), turn.get("expect", {}))
+
+
+def _expected(path: Path, expect: Mapping[str, Any]) -> _Mention:
+    for field in ("agent", "handoff"):
+        if field in expect:
+            yield (*path, field), "agent", expect[field]
+    if "transfer" in expect:
+        yield (*path, "transfer"), "destination", expect["transfer"]
+    yield from _calls((*path, "calls"), expect.get("calls", []))
+    yield from _calls((*path, "not_called"), expect.get("not_called", []))
+    receipt = expect.get("receipt", {})
+    yield from _calls((*path, "receipt", "tools"), receipt.get("tools", []))
+
+
+def _calls(path: Path, written: Any) -> _Mention:
+    entries = list(enumerate(written)) if isinstance(written, list) else [(None, written)]
+    for at, entry in entries:
+        here: Path = path if at is None else (*path, at)
+        yield (here, "tool", entry) if isinstance(entry, str) else ((*here, "tool"), "tool", entry["tool"])

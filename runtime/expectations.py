@@ -1,0 +1,435 @@
+"""What happened in a played scenario beside what was expected of it: differences in plain words. Pure comparison.
+
+Whoever plays it, script, text model or the real service, hands in the same `Played`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.receipt import Row
+from runtime.scenarios import Expectation, Scenario, Use
+
+GREETING = "greeting"
+
+ENDS: Mapping[str, str] = {
+    "caller_hung_up": "caller",
+    "agent_hung_up": "agent",
+    "transferred": "transfer",
+    "silent": "silence",
+    "nobody_spoke": "silence",
+    "too_long": "duration",
+    "no_agent": "no_agent",
+    "over_capacity": "capacity",
+    "tools_unavailable": "tools",
+    "expired": "service",
+    "gone": "caller",
+    "accept_failed": "service",
+    "model_unreachable": "service",
+    "quota": "service",
+    "attach_failed": "service",
+    "not_confirmed": "service",
+    "connection_lost": "service",
+    "drained": "host",
+    "not_taken": "host",
+    "stale": "host",
+    "failed": "host",
+}
+"""Who or what ended a call, by its outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the agent said in one response. `line` names a declared line, such as `greeting`; `""`: the model's own."""
+
+    text: str
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A tool that the model used: its arguments as the model wrote them, and its result, None when none came."""
+
+    tool: str
+    arguments: str = "{}"
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing in a call's conversation, for people: `who` is caller, agent, tool, result, call or log."""
+
+    who: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The receipt as it stands at a turn's end, and the instructions that the service holds then."""
+
+    rows: tuple[Row, ...] = ()
+    greeting: str | None = None
+    instructions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedTurn:
+    """What happened in one turn, until nothing more did. `milliseconds` is the time until the agent was heard.
+
+    `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then. Not `reached`: the call was
+    over before. `unasked` counts the turn's last model responses that the model was never asked for.
+    """
+
+    agent: str = ""
+    said: tuple[Said, ...] = ()
+    used: tuple[Used, ...] = ()
+    handoffs: tuple[str, ...] = ()
+    transfers: tuple[str, ...] = ()
+    milliseconds: float | None = None
+    outcome: str = ""
+    reached: bool = True
+    unasked: int = 0
+    received: Received = Received()
+    moments: tuple[Moment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What happened in one call. `turns` are those of the scenario, one for each; `opening` came before the first.
+
+    `reason` says more of the outcome, which is `""` when the call went on to the scenario's end.
+    """
+
+    turns: tuple[PlayedTurn, ...]
+    opening: PlayedTurn = PlayedTurn()
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that went otherwise than expected: where that is written, what was expected, and what came instead.
+
+    `turn` counts from 0. One that `is_skipped` could not be judged, for the reason in `instead`, and is never a pass.
+    """
+
+    file: str
+    line: int
+    column: int
+    turn: int
+    field: str
+    expected: str
+    instead: str
+    is_skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a judging model is asked about one expectation: whether a statement holds of what was said.
+
+    `said` are the agent's words that it is about; `conversation` is all so far, as `caller: …` and `agent: …`.
+    """
+
+    turn: int
+    statement: str
+    said: str
+    conversation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judging model's answer. `holds` is None when it could not judge; `why` says so in its words."""
+
+    holds: bool | None
+    why: str = ""
+
+
+Verdicts = Mapping[Question, Verdict]
+
+
+def questions(scenario: Scenario, played: Played) -> list[Question]:
+    """Return what a judging model must be asked, in the turns' order."""
+    asked = [_question(scenario, played, at, each) for at, each in _expectations(scenario) if _is_judged(each)]
+    return [one for one in asked if played.turns[one.turn].reached]
+
+
+def compare(scenario: Scenario, played: Played, verdicts: Verdicts | None = None) -> list[Difference]:
+    """Return what went otherwise than expected, by turn, with what could not be judged."""
+    found: list[Difference] = []
+    for at, turn in enumerate(scenario.turns):
+        for response in turn.model[len(turn.model) - played.turns[at].unasked :]:
+            told = "the model does what stands here", "the model was not asked for it"
+            found.append(Difference(scenario.file, response.line, response.column, at, "model", *told))
+        if not played.turns[at].reached and not turn.expect and turn.deed and turn.deed.kind != "hangs_up":
+            told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
+            found.append(Difference(scenario.file, turn.line, 1, at, "caller", *told))
+        for each in turn.expect:
+            one = _Comparison(scenario, played, at, verdicts or {}).judge(each)
+            found += [one] if one else []
+    return found
+
+
+def _expectations(scenario: Scenario) -> list[tuple[int, Expectation]]:
+    return [(at, each) for at, turn in enumerate(scenario.turns) for each in turn.expect]
+
+
+def _is_judged(expectation: Expectation) -> bool:
+    return expectation.field in ("judge", "says.judge")
+
+
+def _question(scenario: Scenario, played: Played, at: int, expectation: Expectation) -> Question:
+    so_far = [
+        moment
+        for turn in (played.opening, *played.turns[: at + 1])
+        for moment in turn.moments
+        if moment.who in ("caller", "agent")
+    ]
+    said = " ".join(said.text for said in played.turns[at].said)
+    return Question(at, expectation.wanted, said, "\n".join(f"{moment.who}: {moment.what}" for moment in so_far))
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """One turn's expectations beside what happened."""
+
+    scenario: Scenario
+    played: Played
+    at: int
+    verdicts: Verdicts
+    turn: PlayedTurn = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = self.played.turns[self.at]
+
+    def judge(self, each: Expectation) -> Difference | None:
+        """Return the difference of one expectation, or None where all is as it should be."""
+        if _is_judged(each):
+            return self._judged(each)
+        name, _, how = each.field.partition(".")
+        told = _TOLD[name](self, how, each.wanted)
+        if not self.turn.reached and name not in _OF_THE_CALL:  # nothing happened, so nothing can be as it should
+            told = (told[0] if told else "the turn is played", self._over())
+        return self._difference(each, *told) if told else None
+
+    def _difference(self, each: Expectation, expected: str, instead: str, *, is_skipped: bool = False) -> Difference:
+        where = self.scenario.file, each.line, each.column, self.at, each.field
+        return Difference(*where, expected, instead, is_skipped)
+
+    def _over(self) -> str:
+        return f"the call was over before this turn: {how_it_ended(self.played)}"
+
+    def _judged(self, each: Expectation) -> Difference | None:
+        expected = f"the judge agrees: “{each.wanted}”"
+        if not self.turn.reached:
+            return self._difference(each, expected, self._over())
+        verdict = self.verdicts.get(_question(self.scenario, self.played, self.at, each))
+        if verdict is None or verdict.holds is None:
+            why = verdict.why if verdict else ""
+            return self._difference(each, expected, why or "there is no judging model here", is_skipped=True)
+        return None if verdict.holds else self._difference(each, expected, f"the judge does not: {verdict.why}")
+
+    # ── each returns what was expected and what came instead, or None ─────────────────────────────────────────
+
+    def agent(self, _: str, wanted: str) -> "_Told":
+        has = self.turn.agent
+        instead = f"{has} has the caller" if has else f"nobody has: {how_it_ended(self.played)}"
+        return None if has == wanted else (f"{wanted} has the caller", instead)
+
+    def greeting(self, how: str, wanted: str) -> "_Told":
+        said = [
+            said.text
+            for turn in (self.played.opening, *self.played.turns)
+            for said in turn.said
+            if said.line == GREETING
+        ]
+        return words_differ(how, wanted, said, "the greeting says", "no greeting was said")
+
+    def says(self, how: str, wanted: str) -> "_Told":
+        return words_differ(how, wanted, [said.text for said in self.turn.said], "the agent says", "it said nothing")
+
+    def calls(self, _: str, wanted: Use) -> "_Told":
+        expected = f"{wanted.tool} is called{_with(wanted.arguments)}"
+        if any(
+            used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments)) for used in self.turn.used
+        ):
+            return self._called_too_rarely(wanted, expected)
+        same = [used for used in self.turn.used if used.tool == wanted.tool]
+        if same:
+            return expected, "; ".join(f"it was called{_with(_read(used.arguments))}" for used in same)
+        others = ", ".join(dict.fromkeys(used.tool for used in self.turn.used))
+        return expected, f"only {others} was called" if others else "no tool was called"
+
+    def _called_too_rarely(self, wanted: Use, expected: str) -> "_Told":
+        """One that is expected twice is called twice."""
+        alike = [each.wanted for each in self.scenario.turns[self.at].expect if each.field == "calls"]
+        count = sum(use == wanted for use in alike)
+        fits = [used for used in self.turn.used if used.tool == wanted.tool]
+        times = sum(_covers(wanted.arguments, _read(used.arguments)) for used in fits)
+        return None if times >= count else (f"{expected}, {count} times", f"it was called {times} times so")
+
+    def not_called(self, _: str, wanted: str) -> "_Told":
+        found = [used for used in self.turn.used if used.tool == wanted]
+        told = "; ".join(f"it was called{_with(_read(used.arguments))}" for used in found)
+        return (f"{wanted} is not called", told) if found else None
+
+    def handoff(self, _: str, wanted: str) -> "_Told":
+        return _among(
+            wanted, self.turn.handoffs, f"the caller is handed over to {wanted}", "the caller was handed over to nobody"
+        )
+
+    def transfer(self, _: str, wanted: str) -> "_Told":
+        return _among(
+            wanted,
+            self.turn.transfers,
+            f"the caller is put through to {wanted}",
+            "the caller was put through to nobody",
+        )
+
+    def ended_by(self, _: str, wanted: str) -> "_Told":
+        expected = f"the call has ended, {_BY[wanted]}"
+        if not self.turn.outcome:
+            return expected, "it had not ended"
+        return None if ENDS[self.turn.outcome] == wanted else (expected, how_it_ended(self.played))
+
+    def within_ms(self, _: str, wanted: float) -> "_Told":
+        took, expected = self.turn.milliseconds, f"the agent is heard within {wanted:g} ms"
+        if took is None:
+            return expected, "it was not heard"
+        return None if took <= wanted else (expected, f"it took {took:,.0f} ms")
+
+    def receipt(self, how: str, wanted: Any) -> "_Told":
+        name, _, below = how.partition(".")
+        received = self.turn.received
+        if name == "greeting":
+            told = f"it is {received.greeting}" if received.greeting else "no greeting was said to its end"
+            return None if received.greeting == wanted else (f"the greeting is {wanted}, compared with the file", told)
+        if not received.rows:
+            return _receipt_words(name, wanted), "the service confirmed nothing"
+        if name == "agrees":
+            return _agreement(received.rows, wanted)
+        if name == "instructions":
+            return words_differ(below, wanted, [received.instructions], "the instructions say", "there are none")
+        confirmed = next(row.confirmed for row in received.rows if row.field == name)
+        if name == "tools":
+            there = f"it has {', '.join(confirmed)}" if confirmed else "it has none"
+            return None if wanted in confirmed else (f"the model has the tool {wanted}", there)
+        return None if _covers(wanted, confirmed) else (_receipt_words(name, wanted), f"it is {_json(confirmed)}")
+
+
+_Told = tuple[str, str] | None
+
+_TOLD: dict[str, Callable[[_Comparison, str, Any], _Told]] = {
+    "agent": _Comparison.agent,
+    "greeting": _Comparison.greeting,
+    "says": _Comparison.says,
+    "calls": _Comparison.calls,
+    "not_called": _Comparison.not_called,
+    "handoff": _Comparison.handoff,
+    "transfer": _Comparison.transfer,
+    "ended_by": _Comparison.ended_by,
+    "within_ms": _Comparison.within_ms,
+    "receipt": _Comparison.receipt,
+}
+_OF_THE_CALL = {"agent", "greeting", "ended_by", "receipt"}
+
+_BY = {
+    "caller": "by the caller",
+    "agent": "by the agent",
+    "silence": "by silence",
+    "duration": "because it was too long",
+    "transfer": "by a transfer",
+    "no_agent": "because no agent answers",
+    "capacity": "because there are too many calls",
+    "tools": "because a server of tools is away",
+    "service": "by the service",
+    "host": "by the host",
+}
+
+
+def how_it_ended(played: Played) -> str:
+    """Return how a call ended in a few words, with the reason where there is one."""
+    if not played.outcome:
+        return "it went on to the scenario's end"
+    reason = f" ({played.reason})" if played.reason else ""
+    return f"it ended {_BY[ENDS[played.outcome]]}{reason}"
+
+
+def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing: str) -> tuple[str, str] | None:
+    """Compare what was said with words that it should contain, a regular expression, or words that are absent.
+
+    `says` begins the sentence about it: `the agent says`.
+    """
+    text = _plain(" ".join(said))
+    instead = f"it was “{_shortened(' '.join(' '.join(said).split()))}”" if said else nothing
+    if how == "contains":
+        return None if _plain(wanted) in text else (f"{says} “{wanted}”", instead)
+    if how == "matches":
+        fits = re.search(wanted, " ".join(" ".join(said).split()), re.IGNORECASE) is not None
+        return None if fits else (f"{says} what fits {wanted}", instead)
+    return (f"{says} nothing of “{wanted}”", instead) if _plain(wanted) in text else None
+
+
+_CURLED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u00a0": " "})
+_LONGEST = 400  # characters of what was said, in a sentence about it
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.translate(_CURLED).casefold().split())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _among(wanted: str, found: Iterable[str], expected: str, nobody: str) -> tuple[str, str] | None:
+    names = list(found)
+    return None if wanted in names else (expected, f"it was {', '.join(names)}" if names else nobody)
+
+
+def _covers(wanted: Any, found: Any) -> bool:
+    """Tell whether what is wanted is there: mappings by key, numbers by value, anything else as it is."""
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        return all(key in found and _covers(value, found[key]) for key, value in wanted.items())
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    return bool(wanted == found)
+
+
+def _read(arguments: str) -> Any:
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def arguments_told(written: str) -> str:
+    """Return a tool's arguments, written as JSON, for people: ` with people: 4`, or `""` for none."""
+    return _with(_read(written))
+
+
+def _with(arguments: Any) -> str:
+    if not isinstance(arguments, Mapping):
+        return f" with {arguments!s}"
+    told = ", ".join(f"{name}: {_json(value)}" for name, value in arguments.items())
+    return f" with {told}" if told else ""
+
+
+def _agreement(rows: Iterable[Row], wanted: bool) -> _Told:
+    differing = [row for row in rows if not row.agrees]
+    if (not differing) is wanted:
+        return None
+    told = [f"{row.field} is {_json(row.confirmed)}, declared {_json(row.declared)}" for row in differing]
+    all_or_not = "all as declared" if wanted else "something otherwise than declared"
+    return f"the service confirmed {all_or_not}", "; ".join(told) or "all is as declared"
+
+
+def _receipt_words(name: str, wanted: Any) -> str:
+    return (
+        "the service confirmed the session" if name == "agrees" else f"the {name.replace('_', ' ')} is {_json(wanted)}"
+    )
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else "off" if value is None else json.dumps(value, ensure_ascii=False)

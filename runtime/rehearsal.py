@@ -1,0 +1,499 @@
+"""Plays one scenario: the real host and the simulator on loopback, in this process, and a clock that jumps.
+
+What happened is a `Played`, whoever answers for the model: the scenario's own lines, or any other mind.
+"""
+
+import asyncio
+import json
+import logging
+import tempfile
+import time
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from runtime import catalog as catalogs
+from runtime import threads
+from runtime.call import State
+from runtime.catalog import Catalog
+from runtime.commands import Record
+from runtime.context import CallContext
+from runtime.conversation import ANSWER
+from runtime.current import Current
+from runtime.definition import AgentDefinition, ToolDefinition
+from runtime.errors import ToolError
+from runtime.expectations import (
+    Moment,
+    Played,
+    PlayedTurn,
+    Question,
+    Received,
+    Said,
+    Used,
+    Verdict,
+    arguments_told,
+    compare,
+    how_it_ended,
+    questions,
+)
+from runtime.host import Host
+from runtime.receipt import Receipt
+from runtime.results import Run
+from runtime.runner import Runner
+from runtime.scenarios import Canned, Response, Scenario, Turn
+from runtime.session import LINE
+from runtime.settings import Settings, samples_kept_in
+from runtime.simulator import Service, SimulatedCall, clock, serving
+from runtime.simulator.clock import waiting_for_real
+from runtime.simulator.mind import Asked, Mind
+from runtime.simulator.script import Reply, ToolUse
+
+SETTLED_SECONDS = 2.0  # of the call, after which nothing more follows by itself: longer than keys are gathered
+STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600
+ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
+CALL_SECONDS = 3 * 3600.0  # of the call: the service ends it after one hour
+NO_LINE = "I see."  # what a model says for which the scenario has no line, as the simulator's does
+
+_KEY, _SECRET = "key-of-the-simulator", "secret-of-a-rehearsal"
+
+Invoke = Callable[[CallContext, str], Awaitable[str]]
+"""What a `ToolDefinition` is run by."""
+
+Background = Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
+Judge = Callable[[Question], Awaitable[Verdict]]
+"""Asks a judging model. What it raises is the caller's to hear."""
+
+
+def rehearse(
+    scenario: Scenario,
+    catalog: Catalog,
+    mind: Mind | None = None,
+    judge: Judge | None = None,
+    background: Background = (),
+) -> Run:
+    """Play a scenario once and compare it with what it expects. A mind takes the place of the scenario's model lines.
+
+    `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do.
+    """
+    began = time.monotonic()
+
+    async def work() -> Run:
+        played = await perform(scenario, catalog, mind, background)
+        verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
+        return Run(played, tuple(compare(scenario, played, verdicts)))
+
+    with (
+        tempfile.TemporaryDirectory(prefix="switchboard-test-", ignore_cleanup_errors=True) as folder,
+        samples_kept_in(Path(folder, "samples.sqlite3")),
+    ):
+        run = clock.run(work(), threads.at_work)
+    return replace(run, seconds=time.monotonic() - began)
+
+
+async def perform(
+    scenario: Scenario, catalog: Catalog, mind: Mind | None = None, background: Background = ()
+) -> Played:
+    """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
+    stage = _Stage(scenario, is_scripted=mind is None)
+    service = Service(api_key=_KEY, pace=1.0, mind=mind or stage)
+    service.observe(stage.hear)
+    zero = asyncio.get_running_loop().time()
+
+    def shown() -> datetime:
+        return scenario.clock + timedelta(seconds=asyncio.get_running_loop().time() - zero)
+
+    with _logged(stage.note):
+        async with serving(service.app) as simulator:
+            settings = Settings(_KEY, (_SECRET,), f"{simulator}/v1", f"{simulator.replace('http', 'ws')}/v1")
+            cast = _with_canned_tools(catalog, scenario.canned)
+            host = Host(Current(cast), settings, (stage.observe,), background=background, clock=shown)
+            async with serving(host.app) as address:
+                call = service.new_call(called=scenario.called, caller=scenario.caller)
+                stage.begin(call, cast)
+                at = int(scenario.at.timestamp())
+                webhook = f"{address}/openai/webhook"
+                await service.ring(call, webhook, _SECRET, extra_headers=scenario.headers, at=at)
+                try:
+                    async with asyncio.timeout(CALL_SECONDS):
+                        await stage.play()
+                except TimeoutError:
+                    stage.note("the call got stuck and never ended")
+                call.hangs_up()
+                await host.idle()
+    return stage.played()
+
+
+# ── the stage ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Act:
+    """What happened in one turn, while it is played."""
+
+    said: list[Said] = field(default_factory=list)
+    used: dict[str, Used] = field(default_factory=dict)
+    handoffs: list[str] = field(default_factory=list)
+    transfers: list[str] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    milliseconds: float | None = None
+    reached: bool = False
+    unasked: int = 0
+    agent: str = ""
+    outcome: str = ""
+    received: Received = field(default_factory=Received)
+
+    def tell(self, who: str, what: str) -> None:
+        self.moments.append(Moment(who, what))
+
+
+class _Stage:
+    """Moves the caller's hands through a scenario, speaks its model lines, and notes what happens in which turn.
+
+    What follows from a deed belongs to the deed's turn, until the model speaks a line of a later one. Where the model
+    is not scripted, its lines are passed over, and such a turn looks at all that followed.
+    """
+
+    def __init__(self, scenario: Scenario, *, is_scripted: bool) -> None:
+        self._scenario = scenario
+        self._is_scripted = is_scripted
+        self._opening = _Act()
+        self._acts = [_Act() for _ in scenario.turns]
+        self._act = self._opening if scenario.turns[0].deed else self._acts[0]
+        self._lines: deque[tuple[_Act, Response]] = deque()
+        self._stirred = asyncio.Event()
+        self._over = asyncio.Event()
+        self._deed_at = 0.0
+        self._agent = self._outcome = self._reason = ""
+        self._runner: Runner | None = None
+        self._line_of: dict[str, str] = {}
+        self._running: dict[str, _Act] = {}
+        self._waits_for_caller: set[str] = set()
+        self._is_done = False
+
+    def begin(self, call: SimulatedCall, cast: Catalog) -> None:
+        """Take the call that is about to ring."""
+        self._call = call
+        tools = (tool for agent in cast.agents.values() for tool in agent.tools)
+        self._waits_for_caller = {tool.name for tool in tools if tool.use == "keypad"}
+        self._deed_at = asyncio.get_running_loop().time()
+
+    async def play(self) -> None:
+        """Play the turns, until the call is over or nothing of the scenario is left."""
+        turns = self._scenario.turns
+        if self._act is self._opening:
+            await self._settle(until_audible=_interrupts(turns[0]))
+            self._conclude([self._opening])
+        for first, end in exchanges(turns):
+            if self._over.is_set():
+                break
+            acts = self._acts[first:end]
+            self._act = acts[0]
+            if self._is_scripted:
+                scripted = zip(acts, turns[first:end], strict=True)
+                self._lines = deque((act, each) for act, turn in scripted for each in turn.model)
+            await self._do(turns[first])
+            is_interrupted = end < len(turns) and _interrupts(turns[end])
+            await self._settle(until_audible=is_interrupted)
+            if not is_interrupted and any(
+                each.field == "ended_by" for turn in turns[first:end] for each in turn.expect
+            ):
+                await self._within(ENDING_SECONDS, self._over)
+            self._conclude(acts)
+        self._is_done = True
+
+    async def _do(self, turn: Turn) -> None:
+        """Let the caller do what the turn says."""
+        if turn.deed is None:
+            return
+        self._act.tell("caller", _told(turn.deed.kind, turn.deed.value))
+        match turn.deed.kind:
+            case "says" | "interrupts":
+                await self._call.says(turn.deed.value)
+            case "keys":
+                await self._call.presses(turn.deed.value)
+            case "silent":
+                await self._within(turn.deed.value, self._over)
+                await self._call.stays_silent(turn.deed.value)
+            case "hangs_up":
+                self._call.hangs_up()
+        self._deed_at = asyncio.get_running_loop().time()
+
+    async def _settle(self, *, until_audible: bool = False) -> None:
+        """Wait until nothing more follows by itself, or the agent is heard where it is to be interrupted."""
+        while not self._over.is_set() and not (until_audible and self._call.peer.audible):
+            self._stirred.clear()
+            if not await self._within(STUCK_SECONDS if self._is_busy else SETTLED_SECONDS, self._stirred):
+                return
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether something is under way that nobody but the agent, its tools or the service ends."""
+        settled = self._runner is not None and self._runner.call.state is State.ACTIVE
+        return not settled or not self._call.peer.quiet or self._call.ended.is_set() or bool(self._running)
+
+    async def _within(self, seconds: float, event: asyncio.Event) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _conclude(self, acts: Sequence[_Act]) -> None:
+        """Keep how things stand at the end of an exchange's turns."""
+        for act, _ in self._lines:
+            act.unasked += 1
+        self._lines.clear()
+        receipt = self._runner.call.receipt if self._runner else Receipt()
+        received = Received(receipt.rows, receipt.greeting, self._call.peer.session.get("instructions", ""))
+        for act in acts:
+            act.reached, act.agent, act.outcome, act.received = True, self._agent, self._outcome, received
+
+    # ── the model's part, where the scenario has it ───────────────────────────────────────────────────────────
+
+    async def reply(self, asked: Asked) -> Reply:
+        """Return the scenario's next line, as a mind does. One without tools waits for a response that may use them."""
+        if not self._lines or (self._lines[0][1].uses and not asked.may_use_tools):
+            return NO_LINE
+        self._act, line = self._lines.popleft()
+        uses = [ToolUse(use.tool, json.dumps(use.arguments, ensure_ascii=False)) for use in line.uses]
+        return (*line.says, *uses)
+
+    # ── what happens ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def note(self, words: str) -> None:
+        """Note what was logged."""
+        self._act.tell("log", words)
+
+    def observe(self, runner: Runner, record: Record) -> None:
+        """Note a record of the host's."""
+        self._runner = runner
+        fields = record.fields
+        match record.what:
+            case "matched":
+                self._agent = fields["agent"]
+            case "handed off":
+                self._agent = fields["agent"]
+                self._act.handoffs.append(self._agent)
+                self._act.tell("call", f"handed over to {self._agent}")
+            case "transferring":
+                self._act.transfers.append(fields["destination"])
+                self._act.tell("call", f"being put through to {fields['destination']}")
+            case "ended":
+                self._end(fields["outcome"], fields.get("reason", ""))
+            case _ if record.level >= logging.WARNING:
+                more = ", ".join(f"{name}: {value}" for name, value in fields.items())
+                self.note(f"{record.what} ({more})" if more else record.what)
+        self._stirred.set()
+
+    def _end(self, outcome: str, reason: str) -> None:
+        if not self._is_done:
+            self._outcome, self._reason = outcome, reason
+            self._act.tell("call", how_it_ended(Played((), outcome=outcome, reason=reason)))
+        self._over.set()
+
+    def hear(self, call: SimulatedCall, what: str, fields: Mapping[str, Any]) -> None:
+        """Note what the service and the host send each other."""
+        self._stirred.set()
+        event = fields.get("event", {})
+        match what, event.get("type"):
+            case "client_event", "conversation.item.create" if event["item"]["type"] == "function_call_output":
+                self._give_result(event["item"]["call_id"], event["item"]["output"])
+            case "server_event", "response.created":
+                response = event["response"]
+                self._line_of[response["id"]] = (response["metadata"] or {}).get(LINE, "")
+            case "server_event", "output_audio_buffer.started":
+                if self._act.milliseconds is None:
+                    self._act.milliseconds = (asyncio.get_running_loop().time() - self._deed_at) * 1000
+            case "server_event", "response.output_audio_transcript.done":
+                self._say(event["transcript"].strip(), self._line_of.get(event["response_id"], ""))
+            case "server_event", "response.output_item.done" if event["item"]["type"] == "function_call":
+                self._use(event["item"])
+            case "mind_failed", _:
+                self.note(f"the model broke: {fields['error']}")
+
+    def _say(self, text: str, line: str) -> None:
+        declared = line not in ("", ANSWER) and not line.startswith("after ")
+        if text:
+            self._act.said.append(Said(text, line if declared else ""))
+            is_missing = self._is_scripted and text == NO_LINE
+            self._act.tell("agent", f"{text} (the scenario has no model line here)" if is_missing else text)
+
+    def _use(self, item: Mapping[str, str]) -> None:
+        self._act.used[item["call_id"]] = Used(item["name"], item["arguments"])
+        self._act.tell("tool", f"{item['name']}{arguments_told(item['arguments'])}")
+        if item["name"] not in self._waits_for_caller:
+            self._running[item["call_id"]] = self._act
+
+    def _give_result(self, call_id: str, output: str) -> None:
+        self._running.pop(call_id, None)
+        act = next((act for act in (self._opening, *self._acts) if call_id in act.used), None)
+        if act is not None and act.used[call_id].result is None:
+            act.used[call_id] = replace(act.used[call_id], result=output)
+            self._act.tell("result", output)
+
+    # ── what was played ───────────────────────────────────────────────────────────────────────────────────────
+
+    def played(self) -> Played:
+        """Return what happened, turn by turn."""
+        begins = {at: first for first, end in exchanges(self._scenario.turns) for at in range(first, end)}
+        turns = [
+            _played(act, self._acts[begins[at] : at + 1] if turn.looks_back or not self._is_scripted else [act])
+            for at, (turn, act) in enumerate(zip(self._scenario.turns, self._acts, strict=True))
+        ]
+        last = [act for act in (self._opening, *self._acts) if act.reached][-1:]
+        received = last[0].received if last else Received()
+        return Played(
+            tuple(
+                turn if turn.reached else replace(turn, agent=self._agent, outcome=self._outcome, received=received)
+                for turn in turns
+            ),
+            _played(self._opening, [self._opening]),
+            self._outcome,
+            self._reason,
+        )
+
+
+def exchanges(turns: Sequence[Turn]) -> list[tuple[int, int]]:
+    """Return the turns as ranges that begin where the caller does something."""
+    starts = [at for at, turn in enumerate(turns) if at == 0 or turn.deed is not None]
+    return list(zip(starts, [*starts[1:], len(turns)], strict=True))
+
+
+def _played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
+    """Return one turn as it was, with all that it sees of what happened."""
+    return PlayedTurn(
+        agent=act.agent,
+        said=tuple(said for each in seen for said in each.said),
+        used=tuple(used for each in seen for used in each.used.values()),
+        handoffs=tuple(name for each in seen for name in each.handoffs),
+        transfers=tuple(name for each in seen for name in each.transfers),
+        milliseconds=next((each.milliseconds for each in seen if each.milliseconds is not None), None),
+        outcome=act.outcome,
+        reached=act.reached,
+        unasked=act.unasked,
+        received=act.received,
+        moments=tuple(act.moments),
+    )
+
+
+def _interrupts(turn: Turn) -> bool:
+    return turn.deed is not None and turn.deed.kind == "interrupts"
+
+
+def _told(kind: str, value: Any) -> str:
+    """Return what the caller does, for people."""
+    match kind:
+        case "keys":
+            return f"(presses {' '.join(value)})"
+        case "silent":
+            return f"(is silent for {value:g} s)"
+        case "interrupts":
+            return f"(interrupts) {value}"
+        case "hangs_up":
+            return "(hangs up)"
+    return str(value)
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _with_canned_tools(catalog: Catalog, canned: Mapping[str, Sequence[Canned]]) -> Catalog:
+    """Return the catalog with tools that give what the scenario says; whatever else runs for real takes real time.
+
+    A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then.
+    """
+    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools}
+    cans = {name: _Can(given) for name, given in canned.items()}
+    from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known | {"lookup"})
+    agents = [_recast(agent, cans, from_servers) for agent in catalog.agents.values()]
+    return catalogs.assemble(agents, catalog.revision)
+
+
+def _recast(agent: AgentDefinition, cans: Mapping[str, "_Can"], more: tuple[ToolDefinition, ...]) -> AgentDefinition:
+    abilities = agent.abilities
+    tools = tuple(_tool(tool, cans.get(tool.name)) for tool in abilities.tools)
+    lookup = abilities.lookup and _tool(abilities.lookup, cans.get("lookup"))
+    servers = abilities.servers
+    if servers and more:
+        tools, servers = (*tools, *more), ()
+    return replace(agent, abilities=replace(abilities, tools=tools, servers=servers, lookup=lookup))
+
+
+def _tool(tool: ToolDefinition, can: "_Can | None") -> ToolDefinition:
+    real = tool.invoke
+    if real is None:
+        return tool
+
+    async def for_real(context: CallContext, arguments: str) -> str:
+        with waiting_for_real():
+            text: str = await real(context, arguments)
+        return text
+
+    return replace(tool, invoke=can.invoking(for_real) if can else for_real)
+
+
+def _unknown(name: str, can: "_Can") -> ToolDefinition:
+    """Return a tool that only its server knows, with whatever arguments."""
+    written = {"name": name, "mcp": {}, "timeout_seconds": 20.0}
+
+    async def nowhere(context: CallContext, arguments: str) -> str:
+        raise ToolError(f"The scenario says nothing that {name} gives.")
+
+    return ToolDefinition(name, "", {"type": "object", "properties": {}}, written, can.invoking(nowhere))
+
+
+class _Can:
+    """What one tool gives, use by use, over all agents of a call."""
+
+    def __init__(self, given: Sequence[Canned]) -> None:
+        self._given = deque(given)
+
+    def invoking(self, real: Invoke) -> Invoke:
+        """Return what takes the place of a tool's own way to its result."""
+
+        async def invoke(context: CallContext, arguments: str) -> str:
+            given = self._given.popleft() if len(self._given) > 1 else self._given[0]
+            await asyncio.sleep(given.delay)
+            if given.error:
+                raise ToolError(given.error)
+            return json.dumps(given.result, ensure_ascii=False) if given.given else await real(context, arguments)
+
+        return invoke
+
+
+# ── the log ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Handler(logging.Handler):
+    """Notes what is logged as a warning or worse, with the exception that it tells of."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        frames = traceback.extract_tb(error.__traceback__) if error else []
+        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+        self._note(record.getMessage() + (f": {type(error).__name__}: {error}{place}" if error else ""))
+
+
+@contextmanager
+def _logged(note: Callable[[str], None]) -> Iterator[None]:
+    """Tell warnings to `note` and nobody else. At DEBUG the house logs exceptions with their words."""
+    root, house, handler = logging.getLogger(), logging.getLogger("runtime"), _Handler(note)
+    before, level = root.handlers, house.level
+    root.handlers = [handler]
+    house.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        root.handlers = before
+        house.setLevel(level)

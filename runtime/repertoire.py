@@ -1,0 +1,164 @@
+"""The scenario files of catalogs, checked beside their agents, and which of their scenarios a change can touch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runtime import cast, files, git, scenarios
+from runtime import catalog as catalogs
+from runtime.catalog import Catalog, demand_environment
+from runtime.definition import AgentDefinition
+from runtime.draft import Source, draft
+from runtime.errors import CatalogError, Problem, errors
+from runtime.modules import files_behind
+from runtime.scenarios import Scenario, ScenarioFile
+
+
+@dataclass(frozen=True, slots=True)
+class Repertoire:
+    """One catalog with scenario files: those that can be read, and every problem. Its agents' tools are not read."""
+
+    folder: Path
+    catalog: Catalog
+    files: tuple[ScenarioFile, ...]
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios, file by file."""
+        return tuple(scenario for file in self.files for scenario in file.scenarios)
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that a change can come from: the catalog's, and those of its tools' modules."""
+        modules = {module for agent in self.catalog.agents.values() for module in _modules(agent)}
+        return {self.folder} | {file.parent for file in files_behind(modules, files.import_folders([self.folder]))}
+
+    def touched_by(self, changed: Iterable[Path], before: Catalog | None = None) -> tuple[Scenario, ...]:
+        """Return the scenarios that changed files can touch, and those whose calls another agent took `before`."""
+        paths = {path.resolve() for path in changed}
+        behind = _Behind(self.folder)
+        return tuple(
+            scenario
+            for scenario in self.scenarios
+            if not paths.isdisjoint(behind.scenario(scenario, self.catalog))
+            or (before and self._is_taken_otherwise(scenario, before))
+        )
+
+    def _is_taken_otherwise(self, scenario: Scenario, before: Catalog) -> bool:
+        then, now = (cast.answering(scenario, catalog) for catalog in (before, self.catalog))
+        return (then and then.name) != (now and now.name)
+
+
+class _Behind:
+    """Tells what a scenario's call comes out of; what is behind an agent is looked up once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shared = {(folder / name).resolve() for name in files.DEFAULTS}
+        self._known: dict[str, set[Path]] = {}
+
+    def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
+        """Return every file, links followed."""
+        behind = [self._agent(agent) for agent in cast.team_of(scenario, catalog)]
+        return self._shared.union({Path(scenario.file).resolve()}, *behind)
+
+    def _agent(self, agent: AgentDefinition) -> set[Path]:
+        if agent.name not in self._known:
+            texts = {Path(agent.file), *_instructions(agent, self._folder)}
+            modules = files_behind(_modules(agent), files.import_folders([self._folder]))
+            self._known[agent.name] = {path.resolve() for path in texts} | modules
+        return self._known[agent.name]
+
+
+def _instructions(agent: AgentDefinition, folder: Path) -> set[Path]:
+    """Return where an agent's instructions file may be: beside the agent's, or beside the defaults that name it."""
+    relative = agent.data.get("instructions_file")
+    return {Path(agent.file).parent / relative, folder / relative} if relative else set()
+
+
+def _modules(agent: AgentDefinition) -> set[str]:
+    entries = [*agent.data["tools"], agent.data["lookup"] or {}]
+    written = [entry["entrypoint"] for entry in entries if "entrypoint" in entry]
+    written += (agent.data["guardrails"] or {}).get("rules", ())
+    return {entrypoint.partition(":")[0] for entrypoint in written}
+
+
+def open_repertoires(paths: Sequence[Path], environment: str) -> list[Repertoire]:
+    """Return the catalogs of folders and scenario files with what is to be played of them.
+
+    Raises `CatalogError` for a catalog with problems, and `SettingsError` for an environment that is not there.
+    """
+    return [_opened(folder, found, environment) for folder, found in _by_catalog(paths).items()]
+
+
+def _by_catalog(paths: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the scenario files of paths by their catalog's folder."""
+    found: dict[Path, list[Path]] = {}
+    for path in paths:
+        folder = path if path.is_dir() else files.catalog_of(path)
+        known = found.setdefault(folder, [])
+        known += [file for file in files.scenario_files([path]) if file not in known]
+    return found
+
+
+def _opened(folder: Path, found: Sequence[Path], environment: str) -> Repertoire:
+    sources = files.sources([folder])
+    if problems := files.without_agents([folder], sources):
+        raise CatalogError(problems)
+    catalog = _catalog(sources, environment)
+    read, problems = read_all(found)
+    problems += [problem for file in read for problem in cast.problems(file, catalog)]
+    wrong = {problem.file for problem in errors(problems)}
+    return Repertoire(folder, catalog, tuple(file for file in read if file.file not in wrong), tuple(sorted(problems)))
+
+
+def _catalog(sources: Sequence[Source], environment: str) -> Catalog:
+    drafts = [draft(source, None, environment) for source in sources]
+    demand_environment(environment, drafts)
+    found = catalogs.problems(drafts)
+    if errors(found):
+        raise CatalogError(found)
+    return catalogs.assemble(made.definition for made in drafts if made.definition)
+
+
+def catalog_at(folder: Path, revision: str, environment: str) -> Catalog:
+    """Return the sound agents of a catalog as they were at a revision. Raises `SettingsError` for none."""
+    drafts = [draft(source, None, environment) for source in git.reader(folder, revision)(None).sources]
+    return catalogs.assemble(made.definition for made in drafts if made.definition)
+
+
+def read_all(paths: Iterable[Path]) -> tuple[list[ScenarioFile], list[Problem]]:
+    """Return the scenario files that can be read, and every problem of all."""
+    read, problems = [], []
+    for path in paths:
+        try:
+            file, found = scenarios.read(path.read_bytes(), path.as_posix())
+        except OSError as error:
+            said = f"it cannot be read ({(error.strerror or 'unknown').lower()})"
+            file, found = None, [Problem(path.as_posix(), 0, 0, "", said, "Check its rights.")]
+        read += [file] if file else []
+        problems += found
+    return read, problems
+
+
+def check(paths: Sequence[Path]) -> tuple[list[Problem], int]:
+    """Return the problems of all scenario files of folders and files, and how many files there are.
+
+    What they name is looked for only where the catalog itself is sound; what only an environment has is there too.
+    """
+    problems, counted = [], 0
+    for folder, found in _by_catalog([path for path in paths if path.is_dir() or files.scenario_files([path])]).items():
+        counted += len(found)
+        read, wrong = read_all(found)
+        problems += wrong
+        if read and (catalog := _sound(folder)) is not None:
+            problems += [problem for file in read for problem in cast.problems(file, catalog)]
+    return problems, counted
+
+
+def _sound(folder: Path) -> Catalog | None:
+    try:
+        return _catalog(files.sources([folder]), "")
+    except CatalogError:
+        return None

@@ -1,0 +1,348 @@
+"""Scenario files: what a caller does in a call and what should happen, as frozen values with their places. Pure.
+
+Knows neither agents nor tools: whether those that a scenario names exist is told by `runtime.cast`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from runtime import document as documents
+from runtime import schema as schemas
+from runtime.built_in import handoff_name
+from runtime.document import Document, Path
+from runtime.errors import Problem, errors
+from runtime.incoming import SAMPLE_CALL
+
+ENDINGS = (".scenarios.yaml", ".scenarios.yml")
+"""How the names of scenario files end."""
+
+_EMPTY_CURE = "Begin with '- scenario: ' and what happens in it."
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One thing that should have happened in a turn, and where it is written.
+
+    `field` is the author's path below `expect`, such as `says.contains` or `receipt.voice`. `wanted` is a text for
+    words and names, a `Use` for `calls`, a number for `within_ms`, and a value in the service's words below `receipt`.
+    """
+
+    field: str
+    wanted: Any
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A tool that is used, with arguments by name."""
+
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the model does in one response: what it says, then the tools that it uses."""
+
+    says: tuple[str, ...]
+    uses: tuple[Use, ...]
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What the caller does in a turn. `kind` is says, keys, silent, interrupts or hangs_up; `value` its text, keys,
+    seconds, text or True."""
+
+    kind: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn. Without a deed the caller listens on."""
+
+    deed: Deed | None
+    model: tuple[Response, ...]
+    expect: tuple[Expectation, ...]
+    line: int
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the turn only judges what has happened since the caller did something."""
+        return self.deed is None and not self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """What a tool gives instead of being run, after `delay` seconds. Not `given`: the real one runs then."""
+
+    given: bool = False
+    result: Any = None
+    error: str = ""
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scripted call. Times are aware; `clock` is what the host's clock shows when the call comes in.
+
+    `canned` holds by a tool's name what it gives the first time, the second …; the last goes on.
+    """
+
+    name: str
+    file: str
+    line: int
+    column: int
+    called: str
+    caller: str
+    headers: tuple[tuple[str, str], ...]
+    at: datetime
+    clock: datetime
+    turns: tuple[Turn, ...]
+    canned: Mapping[str, tuple[Canned, ...]] = field(default_factory=dict)
+    runs: int = 1
+    must_pass: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFile:
+    """One file's scenarios, and its document, for the places of what it names."""
+
+    document: Document = field(repr=False)
+    scenarios: tuple[Scenario, ...]
+
+    @property
+    def file(self) -> str:
+        """The file's path."""
+        return self.document.file
+
+
+def is_scenario_file(name: str) -> bool:
+    """Tell whether a file holds scenarios, by its name."""
+    return name.lower().endswith(ENDINGS)
+
+
+def read(raw: bytes, file: str) -> tuple[ScenarioFile | None, list[Problem]]:
+    """Read one scenario file's bytes: its scenarios, or None and every problem. Never raises for what an author wrote.
+
+    A problem that is no error leaves the scenarios usable.
+    """
+    document, found = documents.read(raw, file)
+    if document is None:
+        return None, [replace(each, cure=_EMPTY_CURE) if each.message == documents.EMPTY else each for each in found]
+    schema = schemas.load("scenario")
+    found = schema.check(document)
+    sound = errors(found) == []
+    found += _disagreements(document) if isinstance(document.data, list) else []
+    if errors(found) or not sound:
+        return None, sorted(set(found))
+    data = schema.fill(document.data)
+    scenarios = tuple(_Reader(document, index).scenario(each) for index, each in enumerate(data))
+    return ScenarioFile(document, scenarios), sorted(set(found))
+
+
+# ── what the schema cannot say ────────────────────────────────────────────────────────────────────────────────
+
+
+def _disagreements(document: Document) -> list[Problem]:
+    """Return what does not fit together; whatever is not of the schema's kind is passed over."""
+    found: list[Problem] = []
+    names: dict[str, int] = {}
+    for index, written in enumerate(document.data):
+        if isinstance(written, dict):
+            found += _repeated(document, (index, "scenario"), written.get("scenario"), names)
+            found += _runs(document, index, written)
+            found += _moments(document, index, written)
+            found += _after_the_end(document, index, written)
+    found += _expressions(document)
+    return found
+
+
+def _repeated(document: Document, path: Path, name: Any, names: dict[str, int]) -> Iterator[Problem]:
+    if isinstance(name, str):
+        line = document.place(path).line
+        if name in names:
+            message = f"a scenario '{name}' already stands in line {names[name]}"
+            yield document.problem(path, message, "Give one of them another name.")
+        names.setdefault(name, line)
+
+
+def _runs(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    runs, wanted = written.get("runs", 1), written.get("must_pass", 1)
+    if isinstance(runs, int) and isinstance(wanted, int) and runs >= 1 and wanted > runs:
+        message = f"{wanted} runs must pass, and there {'is' if runs == 1 else 'are'} {runs}"
+        yield document.problem((index, "must_pass"), message, f"Write runs: {wanted}, or a smaller number here.")
+
+
+def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    call = written.get("call")
+    inner = call.get("at") if isinstance(call, dict) else None
+    for path, value in (((index, "call", "at"), inner), ((index, "clock"), written.get("clock"))):
+        if isinstance(value, str) and re.match(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}T.*[0-9Z]$", value):
+            try:
+                datetime.fromisoformat(value)
+            except ValueError:
+                yield document.problem(path, f"'{value}' is no day or time that there is", "Correct the date.")
+
+
+def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    turns, over = written.get("turns"), 0
+    for number, turn in enumerate(turns if isinstance(turns, list) else ()):
+        if not isinstance(turn, dict):
+            continue
+        for key in ("caller", "model"):
+            if over and key in turn:
+                path: Path = (index, "turns", number, key)
+                message = f"nothing can follow here: the caller hangs up in line {over}"
+                yield document.problem(path, message, "Remove it, or hang up later.", key=True)
+        if isinstance(turn.get("caller"), dict) and turn["caller"].get("hangs_up") is True:
+            over = over or document.place((index, "turns", number, "caller")).line
+            if "model" in turn:
+                path = (index, "turns", number, "model")
+                message = "nobody hears it: the caller hangs up in this turn"
+                yield document.problem(path, message, "Write it in the turn before.", key=True)
+
+
+def _expressions(document: Document) -> Iterator[Problem]:
+    for path, place in document.places.items():
+        if "expect" in path and "matches" in path[-2:] and isinstance(value := _value(document.data, path), str):
+            try:
+                re.compile(value)
+            except (re.error, RecursionError, OverflowError):
+                cure = "Correct it, put a backslash before signs that mean themselves, or write contains:."
+                yield Problem(
+                    document.file, place.line, place.column, documents.dotted(path),
+                    "is no regular expression that can be read", cure,
+                )  # fmt: skip
+
+
+def _value(data: Any, path: Path) -> Any:
+    for part in path:
+        data = data[part]
+    return data
+
+
+# ── data to values ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Reader:
+    """Reads one scenario of checked, complete data. Paths are those of the file's document."""
+
+    def __init__(self, document: Document, index: int) -> None:
+        self._document = document
+        self._index = index
+
+    def _at(self, *path: str | int, key: bool = False) -> tuple[int, int]:
+        place = self._document.place((self._index, *path), key=key)
+        return place.line, place.column
+
+    def scenario(self, written: Mapping[str, Any]) -> Scenario:
+        call = written["call"]
+        times = [datetime.fromisoformat(each) for each in (call.get("at"), written.get("clock")) if each]
+        line, column = self._at("scenario", key=True)
+        return Scenario(
+            name=written["scenario"],
+            file=self._document.file,
+            line=line,
+            column=column,
+            called=call["called"],
+            caller=call["caller"] or "",
+            headers=tuple(call["headers"].items()),
+            at=times[0] if times else SAMPLE_CALL.started_at,
+            clock=times[-1] if times else SAMPLE_CALL.started_at,
+            turns=tuple(self._turn(number, turn) for number, turn in enumerate(written["turns"])),
+            canned={tool: tuple(map(_canned, _listed(given))) for tool, given in written["tools"].items()},
+            runs=written["runs"],
+            must_pass=written.get("must_pass", written["runs"]),
+        )
+
+    def _turn(self, number: int, written: Mapping[str, Any]) -> Turn:
+        deed = next((Deed(kind, value) for kind, value in written.get("caller", {}).items()), None)
+        line, _ = self._at("turns", number)
+        model = written.get("model", [])
+        paths: list[tuple[str | int, ...]] = [("turns", number, "model")]
+        if isinstance(model, list):
+            paths = [("turns", number, "model", at) for at in range(len(model))]
+        responses = tuple(self._response(path, each) for path, each in zip(paths, _listed(model), strict=True))
+        return Turn(deed, responses, tuple(self._expectations(number, written.get("expect", {}))), line)
+
+    def _response(self, path: tuple[str | int, ...], written: Mapping[str, Any]) -> Response:
+        uses = [_use(each) for each in _listed(written.get("calls", []))]
+        uses += [Use(handoff_name(written["hands_off"]))] if "hands_off" in written else []
+        return Response(tuple(_listed(written.get("says", []))), tuple(uses), *self._at(*path))
+
+    def _expectations(self, number: int, written: Mapping[str, Any]) -> Iterator[Expectation]:
+        for name, value in written.items():
+            read = _SPLIT.get(name, _one)
+            for below, inner, wanted in read(value):
+                field_name = ".".join([name, *(part for part in below if isinstance(part, str))])
+                where = ("turns", number, "expect", name, *below, *inner)
+                yield Expectation(field_name, wanted, *self._at(*where))
+
+
+_Found = Iterator[tuple[tuple[str | int, ...], tuple[int, ...], Any]]
+"""Each expectation in a field: its path below the field, its place in a list, and what is wanted."""
+
+
+def _one(value: Any) -> _Found:
+    yield (), (), value
+
+
+def _each(make: Callable[[Any], Any]) -> Callable[[Any], _Found]:
+    def split(value: Any) -> _Found:
+        if isinstance(value, list):
+            yield from (((), (at,), make(each)) for at, each in enumerate(value))
+        else:
+            yield (), (), make(value)
+
+    return split
+
+
+def _words(value: Any) -> _Found:
+    """Yield what is expected of words. A text alone is contained; its place is that of the field."""
+    if isinstance(value, str):
+        yield ("contains",), (), value
+        return
+    for how, wanted in value.items():
+        for _, inner, text in _each(str)(wanted):
+            yield (how,), inner, text
+
+
+def _receipt(value: Mapping[str, Any]) -> _Found:
+    for name, wanted in value.items():
+        if name == "instructions":
+            yield from (((name, *below), inner, text) for below, inner, text in _words(wanted))
+        elif name == "tools":
+            yield from (((name,), (at,), tool) for at, tool in enumerate(wanted))
+        else:
+            yield (name,), (), wanted
+
+
+def _use(written: str | Mapping[str, Any]) -> Use:
+    if isinstance(written, str):
+        return Use(written)
+    return Use(written["tool"], written.get("arguments", {}))
+
+
+def _canned(written: Mapping[str, Any]) -> Canned:
+    given = "result" in written or "error" in written
+    return Canned(given, written.get("result"), written.get("error", ""), float(written.get("delay", 0.0)))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+_SPLIT: dict[str, Callable[[Any], _Found]] = {
+    "greeting": _words,
+    "says": _words,
+    "calls": _each(_use),
+    "not_called": _each(str),
+    "receipt": _receipt,
+}

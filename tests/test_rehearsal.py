@@ -1,0 +1,376 @@
+"""Scenarios, played on the real host: three agents that are wrong on purpose, and each feature of a call."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.expectations import Question, Verdict
+from runtime.realtime.tools import read_tool
+from runtime.rehearsal import rehearse
+from runtime.repertoire import open_repertoires
+from runtime.results import Result, Run, told
+from runtime.simulator.mind import Asked
+from runtime.simulator.script import Reply, ToolUse
+from tests.house import MINIMAL, catalog
+from tests.test_scenarios import scenario_of
+
+DATA = Path(__file__).parent / "data" / "rehearsals"
+WRONG = sorted(path for path in DATA.iterdir() if path.is_dir())
+GREETS = MINIMAL + "greeting: Casa Nova, hello.\n"
+
+
+def play(agents: str | tuple[str, ...], turns: Sequence[Mapping[str, Any]], **more: Any) -> Run:
+    """Play turns with agents, each given as YAML text; `mind` and `judge` are handed on, the rest is the scenario's."""
+    handed = {name: more.pop(name) for name in ("mind", "judge") if name in more}
+    written = [{"scenario": "a call", "call": {"called": "+15550100001"}, "turns": turns, **more}]
+    made = catalog(*([agents] if isinstance(agents, str) else agents), read_tool=read_tool)
+    return rehearse(scenario_of(json.dumps(written)), made, **handed)
+
+
+def differences(run: Run) -> list[str]:
+    return [f"{each.field}: {each.expected}; {each.instead}" for each in run.differences]
+
+
+def moments(run: Run) -> list[tuple[str, str]]:
+    assert run.played is not None
+    turns = (run.played.opening, *run.played.turns)
+    return [(moment.who, moment.what) for turn in turns for moment in turn.moments]
+
+
+# ── wrong on purpose ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("folder", WRONG, ids=lambda folder: folder.name)
+def test_a_wrong_agent_fails_its_scenarios_with_exactly_these_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (opened,) = open_repertoires([Path()], "")
+    assert opened.problems == ()
+    results = [Result(scenario, (rehearse(scenario, opened.catalog),)) for scenario in opened.scenarios]
+    assert {result.judgement for result in results} == {"failed"}
+    assert "\n".join(told(result, lambda words, _: words) for result in results) == Path("told.txt").read_text("utf-8")
+
+
+# ── what a call can do ────────────────────────────────────────────────────────────────────────────────────────
+
+HANDS_OVER = GREETS + "voice: sage\nhandoffs: [{agent: billing, when: An invoice., announce: Let me hand you over.}]\n"
+BILLING = """name: billing
+voice: sage
+instructions: You know every invoice.
+tools: [{use: hang_up, farewell: Billing says goodbye.}]
+"""
+TRANSFERS = """
+tools:
+  - use: transfer
+    destinations:
+      - {name: kitchen, to: "tel:+15550123456", when: An order., announce: I put you through.}
+"""
+
+
+def test_a_caller_is_handed_over_and_hung_up_on() -> None:
+    steps = [
+        {"expect": {"agent": "desk", "greeting": "Casa Nova", "receipt": {"agrees": True, "greeting": "exact"}}},
+        {
+            "caller": {"says": "My invoice is wrong."},
+            "model": [{"hands_off": "billing"}, {"says": "Which invoice?"}],
+            "expect": {
+                "handoff": "billing",
+                "agent": "billing",
+                "says": {"contains": ["hand you over", "Which"]},
+                "receipt": {"agrees": True, "tools": ["hang_up"], "instructions": "every invoice"},
+            },
+        },
+        {"caller": {"says": "Never mind."}, "model": {"calls": "hang_up"}, "expect": {"ended_by": "agent"}},
+    ]
+    run = play((HANDS_OVER, BILLING), steps)
+    assert differences(run) == []
+    assert moments(run) == [
+        ("agent", "Casa Nova, hello."),
+        ("caller", "My invoice is wrong."),
+        ("tool", "hand_off_to_billing"),
+        ("agent", "Let me hand you over."),
+        ("call", "handed over to billing"),
+        ("result", '{"assistant": "billing"}'),
+        ("agent", "Which invoice?"),
+        ("caller", "Never mind."),
+        ("tool", "hang_up"),
+        ("agent", "Billing says goodbye."),
+        ("call", "it ended by the agent"),
+    ]
+
+
+def test_a_caller_is_put_through() -> None:
+    model = {"calls": {"tool": "transfer", "arguments": {"destination": "kitchen"}}}
+    expect = {"transfer": "kitchen", "says": "put you through", "ended_by": "transfer", "not_called": "hang_up"}
+    run = play(GREETS + TRANSFERS, [{"caller": {"says": "My pizza."}, "model": model, "expect": expect}])
+    assert differences(run) == []
+
+
+def test_silence_is_asked_about_and_then_ends_the_call_and_takes_no_time() -> None:
+    silence = "limits: {silence: {after_seconds: 12, lines: [Are you there?], farewell: I cannot hear you.}}\n"
+    steps = [
+        {"caller": {"says": "Hm."}, "model": {"says": "Yes?"}},
+        {"caller": {"silent": 14}, "expect": {"says": {"contains": "Are you there", "absent": "cannot hear"}}},
+        {"caller": {"silent": 600}, "expect": {"says": "cannot hear", "ended_by": "silence"}},
+    ]
+    began = time.monotonic()
+    assert differences(play(GREETS + silence, steps)) == []
+    assert time.monotonic() - began < 10
+
+
+def test_keys_reach_the_tool_that_waits_for_them() -> None:
+    keypad = "tools: [{use: keypad, name: reference, count: 6}]\n"
+    steps = [
+        {"caller": {"says": "Cancel it."}, "model": {"says": "Press six digits.", "calls": "reference"}},
+        {
+            "caller": {"keys": "123456"},
+            "model": {"says": "Thank you."},
+            "expect": {"says": "Thank you", "within_ms": 2500},
+        },
+    ]
+    run = play(GREETS + keypad, steps)
+    assert differences(run) == []
+    assert ("result", "The caller pressed 1 2 3 4 5 6.") in moments(run)
+
+
+def test_keys_that_nobody_asked_for_reach_the_model() -> None:
+    steps = [{"caller": {"keys": "1#"}, "model": {"says": "You pressed one."}, "expect": {"says": "pressed one"}}]
+    assert differences(play(GREETS, steps)) == []
+
+
+def test_the_caller_speaks_over_the_agent() -> None:
+    long = "Once upon a time there was a telephone that never stopped telling of itself and of the whole world."
+    steps = [
+        {"caller": {"says": "Tell me."}, "model": {"says": long}, "expect": {"says": {"absent": "whole world"}}},
+        {"caller": {"interrupts": "Stop!"}, "model": {"says": "I stop."}, "expect": {"says": "I stop"}},
+    ]
+    assert differences(play(GREETS, steps)) == []
+
+
+def test_nobody_answers_another_number() -> None:
+    call = {"called": "+15550109999"}
+    run = play(GREETS, [{"expect": {"ended_by": "no_agent"}}, {"expect": {"agent": "desk"}}], call=call)
+    assert differences(run) == [
+        "agent: desk has the caller; nobody has: it ended because no agent answers (no agent answers +1555•••9999)"
+    ]
+
+
+def test_a_call_without_a_number_is_taken() -> None:
+    call = {"called": "+15550100001", "caller": None}
+    agent = GREETS.replace("Casa Nova, hello.", "\"{{ call.caller or 'Who are you?' }}\"")
+    assert differences(play(agent, [{"expect": {"greeting": "Who are you?"}}], call=call)) == []
+
+
+def test_headers_reach_the_rules_and_the_templates() -> None:
+    agent = """name: acme
+answers: [{called: "+15550100001", headers: {X-Tenant: acme}}]
+greeting: "{{ call.headers['X-Tenant'] | default('') }}"
+instructions: Be brief.
+"""
+    call = {"called": "+15550100001", "headers": {"X-Tenant": "acme"}}
+    assert differences(play((agent, MINIMAL), [{"expect": {"agent": "acme", "greeting": "acme"}}], call=call)) == []
+
+
+# ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HOURS = """name: day
+answers: [{called: "+15550100001", hours: office}]
+hours: {office: {timezone: Europe/Berlin, weekly: {fri: ["09:00-17:00"]}}}
+greeting: '{{ call.started_at.strftime("%A %H:%M") }}'
+instructions: Be brief.
+"""
+NIGHT = MINIMAL.replace("desk", "night") + "greeting: We are closed.\n"
+
+
+@pytest.mark.parametrize(
+    ("at", "agent", "greeting"),
+    [
+        ("2026-11-27T16:59:00+01:00", "day", "Friday 16:59"),
+        ("2026-11-27T17:01:00+01:00", "night", "We are closed."),
+        ("2026-11-27T10:59:00-05:00", "day", "Friday 10:59"),
+    ],
+)
+def test_a_call_has_its_own_time_in_its_own_zone(at: str, agent: str, greeting: str) -> None:
+    call = {"called": "+15550100001", "at": at}
+    assert differences(play((HOURS, NIGHT), [{"expect": {"agent": agent, "greeting": greeting}}], call=call)) == []
+
+
+def test_a_call_that_comes_late_by_the_clock_is_not_taken() -> None:
+    call = {"called": "+15550100001", "at": "2026-11-27T18:00:00Z"}
+    run = play(GREETS, [{"expect": {"ended_by": "caller"}}], call=call, clock="2026-11-27T18:05:00Z")
+    assert run.differences[0].instead.startswith("it ended by the host (the call came 300 s ago")
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_asked: list[int] = []
+
+
+def find(people: int) -> dict[str, bool]:
+    """Find a table."""
+    _asked.append(people)
+    return {"available": True}
+
+
+async def find_slowly() -> str:
+    """Find a table, after a moment of real time."""
+    await asyncio.sleep(0.3)
+    return "found"
+
+
+def who_rings() -> dict[str, str]:
+    """Tell who rings."""
+    return {"guest": "Mr. Rossi"}
+
+
+def breaks() -> str:
+    """Break."""
+    raise ValueError("no such table")
+
+
+def tool(name: str, **more: Any) -> str:
+    return GREETS + f"tools: {json.dumps([{'entrypoint': f'tests.test_rehearsal:{name}', **more}])}\n"
+
+
+FINDS = [{"caller": {"says": "A table?"}, "model": [{"calls": {"tool": "find", "arguments": {"people": 4}}}]}]
+
+
+def test_a_tool_runs_for_real_where_nothing_else_is_said() -> None:
+    _asked.clear()
+    run = play(tool("find"), [{**FINDS[0], "expect": {"calls": {"tool": "find", "arguments": {"people": 4}}}}])
+    assert differences(run) == []
+    assert _asked == [4]
+    assert ("result", '{"available":true}') in moments(run)
+
+
+def test_results_errors_and_delays_take_the_place_of_a_tool_one_after_the_other() -> None:
+    _asked.clear()
+    canned = {"find": [{"result": {"available": False}}, {"error": "The book does not open."}, {"delay": 1}]}
+    steps = [{**FINDS[0], "expect": {"calls": "find"}} for _ in range(3)]
+    run = play(tool("find"), steps, tools=canned)
+    assert differences(run) == []
+    results = [what for who, what in moments(run) if who == "result"]
+    assert results == ['{"available": false}', "The book does not open.", '{"available":true}']
+    assert _asked == [4], "a delay alone is followed by the real tool"
+
+
+def test_a_slow_tool_is_covered_and_its_delay_takes_no_time() -> None:
+    covered = {"after_seconds": 2, "lines": ["One moment."]}
+    steps = [{**FINDS[0], "expect": {"says": "One moment", "within_ms": 4000}}]
+    began = time.monotonic()
+    run = play(
+        tool("find", timeout_seconds=60, while_running=covered), steps, tools={"find": {"result": 1, "delay": 50}}
+    )
+    assert differences(run) == []
+    assert time.monotonic() - began < 10
+
+
+def test_an_asynchronous_tool_runs_in_real_time_and_is_waited_for() -> None:
+    steps = [{"caller": {"says": "A table?"}, "model": [{"calls": "find_slowly"}, {"says": "Found."}]}]
+    run = play(tool("find_slowly", timeout_seconds=5), [{**steps[0], "expect": {"says": "Found."}}])
+    assert differences(run) == []
+    assert ("result", '"found"') in moments(run)
+
+
+def test_a_lookup_can_be_told_what_it_finds() -> None:
+    agent = GREETS.replace("hello.", "'hello {{ guest }}.'").replace("Casa Nova, 'hello", "'Casa Nova, hello")
+    agent += "lookup: {entrypoint: 'tests.test_rehearsal:who_rings', defaults: {guest: you}}\n"
+    assert differences(play(agent, [{"expect": {"greeting": "hello Mr. Rossi"}}])) == []
+    canned = {"lookup": {"result": {"guest": "Ms. Bianchi"}}}
+    assert differences(play(agent, [{"expect": {"greeting": "hello Ms. Bianchi"}}], tools=canned)) == []
+
+
+def test_a_tool_that_breaks_is_told_with_its_exception_in_the_conversation() -> None:
+    steps = [{"caller": {"says": "A table?"}, "model": [{"calls": "breaks"}, {"says": "Sorry."}]}]
+    (logged, *_) = [what for who, what in moments(play(tool("breaks"), steps)) if who == "log"]
+    assert logged.startswith("a tool failed: ValueError: no such table (test_rehearsal.py:")
+
+
+def test_tools_of_a_server_can_be_told_what_they_give() -> None:
+    agent = GREETS + f"tools: [{{mcp: {{command: [{sys.executable}, -c, 'raise SystemExit(9)']}}}}]\n"
+    steps = [{"caller": {"says": "Will it rain?"}, "model": [{"calls": "forecast"}, {"says": "It will."}]}]
+    steps[0]["expect"] = {"calls": "forecast", "says": "It will"}
+    run = play(agent, steps, tools={"forecast": {"result": "rain"}})
+    assert differences(run) == []
+    assert ("result", '"rain"') in moments(run)
+
+
+# ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_happens_belongs_to_the_turn_whose_line_brought_it() -> None:
+    steps = [
+        {**FINDS[0], "expect": {"calls": "find", "says": {"absent": "Yes"}}},
+        {"model": {"says": "Yes, for four."}, "expect": {"says": "Yes", "not_called": "find"}},
+        {"expect": {"says": "Yes", "calls": "find"}},
+    ]
+    assert differences(play(tool("find"), steps)) == []
+
+
+def test_a_line_that_the_model_was_not_asked_for_is_a_difference() -> None:
+    steps = [{"caller": {"says": "Hello."}, "model": [{"says": "Hello."}, {"says": "Still here."}]}]
+    assert differences(play(GREETS, steps)) == [
+        "model: the model does what stands here; the model was not asked for it"
+    ]
+
+
+def test_a_line_of_one_exchange_is_not_said_in_the_next() -> None:
+    steps = [
+        {"caller": {"says": "Hello."}, "model": [{"says": "Hello."}, {"says": "Lost."}]},
+        {"caller": {"says": "And?"}, "model": {"says": "And that is all."}, "expect": {"says": {"absent": "Lost"}}},
+    ]
+    assert [each.field for each in play(GREETS, steps).differences] == ["model"]
+
+
+def test_a_turn_that_was_never_reached_fails() -> None:
+    steps = [
+        {"caller": {"says": "Bye."}, "model": {"calls": "hang_up"}},
+        {"caller": {"says": "Wait!"}},
+        {"caller": {"says": "Hello?"}, "expect": {"not_called": "hang_up"}},
+    ]
+    run = play(GREETS + "tools: [{use: hang_up, farewell: Bye.}]\n", steps)
+    assert [each.field for each in run.differences] == ["caller", "not_called"]
+    assert run.differences[1].instead == "the call was over before this turn: it ended by the agent"
+
+
+# ── other minds, and judges ───────────────────────────────────────────────────────────────────────────────────
+
+
+class Repeats:
+    """A mind that uses a tool once, and then repeats what its tools gave."""
+
+    async def reply(self, asked: Asked) -> Reply:
+        given = [item["output"] for item in asked.items if item["type"] == "function_call_output"]
+        return f"I found {given[-1]}." if given else ToolUse("find", '{"people": 2}')
+
+
+def test_a_mind_takes_the_place_of_the_models_lines() -> None:
+    steps = [{**FINDS[0], "expect": {"calls": {"tool": "find", "arguments": {"people": 2}}, "says": "I found"}}]
+    assert differences(play(tool("find"), steps, mind=Repeats())) == []
+
+
+def test_a_judge_is_asked_with_what_was_said_and_its_verdict_counts() -> None:
+    asked: list[Question] = []
+
+    async def judge(question: Question) -> Verdict:
+        asked.append(question)
+        return Verdict(question.statement == "is polite", "it promised nothing")
+
+    steps = [{"caller": {"says": "Hello."}, "model": {"says": "Good day."}, "expect": {"says": {"judge": "is polite"}}}]
+    steps[0]["expect"]["judge"] = "offered a table"
+    run = play(GREETS, steps, judge=judge)
+    assert differences(run) == ["judge: the judge agrees: “offered a table”; the judge does not: it promised nothing"]
+    assert asked[0].said == "Good day."
+    assert asked[0].conversation == "agent: Casa Nova, hello.\ncaller: Hello.\nagent: Good day."
+
+
+def test_without_a_judge_what_it_should_say_is_skipped_and_no_pass() -> None:
+    run = play(GREETS, [{"expect": {"judge": "is polite"}}])
+    assert run.judgement == "skipped"

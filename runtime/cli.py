@@ -466,7 +466,11 @@ def _call(arguments: argparse.Namespace) -> int:
 
 
 def _mind(arguments: argparse.Namespace) -> "tuple[Mind, str]":
-    """Return who plays the model in a call that a person holds, and a sentence that says so."""
+    """Return who plays the model in a call that a person holds, and a sentence that says so. Raises `SettingsError`."""
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        return mind_for(arguments.model), f"The text model {arguments.model} plays the model."
     from runtime.standin import StandIn
 
     return StandIn(), "A stand-in of simple rules plays the model."
@@ -539,6 +543,11 @@ def _explain_code(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
+    if arguments.recording:
+        from runtime import retold
+
+        print(retold.scenario_from(_recording(arguments.recording)), end="")
+        return 0
     paths = [_existing(path, "switchboard test FOLDER") for path in arguments.paths]
     environment, began = chosen_environment(), time.monotonic()
     opened = repertoire.open_repertoires(paths, environment)
@@ -574,7 +583,11 @@ def _rehearsed(
     for folder in (each.folder for each in opened):
         _find_modules([folder])
     environment, done = chosen_environment(), list[results.Result]()
-    parts = [players.Part(each.folder.absolute(), environment, scenario) for each, scenario in wanted]
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        mind_for(arguments.model).close()  # a missing key is told once, and not for each scenario
+    parts = [players.Part(each.folder.absolute(), environment, scenario, arguments.model) for each, scenario in wanted]
     bar, stopped = Bar(len(parts)), False
     try:
         for result in players.play(parts):
@@ -846,6 +859,9 @@ def _parser() -> argparse.ArgumentParser:
     call.epilog = "Exit code: 0 a call, 1 it was not taken or broke, 2 usage."
     call.add_argument("rung", metavar="NAME|NUMBER", help="the agent to ring, or a number such as +15550100001")
     call.add_argument("--save", metavar="FILE", help="write the conversation to a new file, as a scenario")
+    call.add_argument(
+        "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
+    )
     _agents(call)
     _environment(call)
 
@@ -877,6 +893,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     test.add_argument("--format", choices=sorted(results.FORMATS), default="text", help="how to print the results")
     test.add_argument("--watch", action="store_true", help="then play the scenarios that a changed file touches")
+    test.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="a text model plays the agent and judges, instead of the model's lines; needs a key or a local server",
+    )
+    test.add_argument(
+        "--from", dest="recording", metavar="FILE", help="print a recorded call as a scenario, and play nothing"
+    )
     test.add_argument(
         "--changed", metavar="REV", help="only the scenarios that a change since a commit, tag or branch can touch"
     )

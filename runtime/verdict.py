@@ -11,4 +11,4 @@ class Verdict:
     """
 
     passed: bool | None
-    reason: str
+    reason: str = ""

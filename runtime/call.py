@@ -363,6 +363,10 @@ class Call:
             return self._end(self.outcome or Outcome.FAILED, event.reason)
         return self._hang_up(self.outcome or Outcome.FAILED, event.reason)
 
+    def _accepted_while_ending(self, event: e.Accepted) -> list[Command]:
+        """An accept that was on its way when something of ours broke: nobody would steer the call."""
+        return [HangUp()]
+
     def _over_while_ending(self, event: e.SidebandClosed | e.AttachFailed | e.HostStopped) -> list[Command]:
         self._talk.attached = False
         if self._was_referred:
@@ -465,6 +469,8 @@ _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
     },
     State.ENDING: {
         **_TALK,
+        e.Accepted: Call._accepted_while_ending,
+        e.AcceptFailed: Call._ignore,
         e.ToolFinished: Call._ignore,
         e.HandedOff: Call._ignore,
         e.Referred: Call._relayed_while_ending,

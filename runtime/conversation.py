@@ -45,11 +45,12 @@ from runtime.turns import AnsweredBy, Turns
 CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
+WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
 
 GREETING, FAREWELL, ANSWER, ANNOUNCE = "greeting", "farewell", "answer", "announce"
 CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
-TRANSFER, WAIT, SLOW = "transfer", "wait", "slow "
+TRANSFER, WAIT, HANG_UP, SLOW = "transfer", "wait", "hang up", "slow "
 """The names of timers; `slow ` goes before a tool call's id."""
 
 _ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
@@ -101,6 +102,7 @@ class Conversation:
     _caller_speaks: bool = False
     _owes_answer: bool = False
     _waits: bool = False
+    _hanging_up: e.ToolCalled | None = None
     _last_failure: str = ""
 
     @classmethod
@@ -148,7 +150,7 @@ class Conversation:
             self.found = {**defaults, **found}
         except TemplateError as error:
             message = "a template failed with what the lookup found; the defaults stay"
-            return [Record(message, {"said": str(error)}, level=logging.ERROR)]
+            return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
         self._play(self._roles[self.role.agent.name])
         return []
 
@@ -176,7 +178,8 @@ class Conversation:
             return [Record("the service refused a late event", told(event), level=logging.DEBUG)]
         if self.confirmation.is_answered_by(event, waiting=self.turns.by is AnsweredBy.ASKED):
             return self._update_refused(event)
-        return [Record("the service refused an event", told(event), level=logging.WARNING)]
+        fields = {"code": event.code, "parameter": event.parameter}
+        return [Record("the service refused an event", fields, {"said": event.message}, logging.WARNING)]
 
     def _update_refused(self, event: e.ServiceRefused) -> list[Command]:
         if record := self.confirmation.leave_out(event):
@@ -370,7 +373,9 @@ class Conversation:
         unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
         if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
             commands += self.speech.over(event.response_id)  # nothing more of it will be played
-        return [*commands, *self._tell_lost()]
+        commands += self._tell_lost()
+        whole = self._hanging_up is not None and self._hanging_up.response_id == event.response_id
+        return commands + (self._hang_up_at_last() if whole else [])
 
     def _judge_greeting(self, event: e.ResponseDone) -> list[Command]:
         """Compare what was said with the declared greeting, once it was said to its end."""
@@ -477,6 +482,19 @@ class Conversation:
 
     def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
+        if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
+            self._hanging_up = event
+            return [StartTimer(HANG_UP, WHOLE_SECONDS)]
+        return self._hang_up(event, entry)
+
+    def _hang_up_at_last(self) -> list[Command]:
+        """The response in which the model hung up is whole, so that it is known what else it said and called."""
+        event, self._hanging_up = self._hanging_up, None
+        if event is None or self.ending:
+            return []
+        return [CancelTimer(HANG_UP), *self._hang_up(event, self.conduct.tools[event.name])]
+
+    def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         if len(self.tools.running) > 1:
             return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
         said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
@@ -723,6 +741,7 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     DURATION: Conversation._duration_over,
     WAIT: Conversation._waited,
     TRANSFER: Conversation._transfer_late,
+    HANG_UP: Conversation._hang_up_at_last,
     keypad.COLLECTING: Conversation._collection_late,
     keypad.GATHERING: Conversation._keys_gathered,
 }

@@ -22,8 +22,8 @@ from runtime.tools import Tools
 from runtime.verdict import Verdict
 
 if TYPE_CHECKING:
+    from runtime.minds import TextMind
     from runtime.rehearsal import Judge
-    from runtime.simulator.mind import Mind
 
 # Much of a played call is waiting until the loop is sure that nothing comes: two processes keep a core busy.
 _PROCESSES_A_CORE = 2
@@ -94,7 +94,7 @@ def _play(part: Part) -> Run:
 
 
 @cache
-def _model(name: str) -> "tuple[Mind, Judge]":
+def _model(name: str) -> "tuple[TextMind, Judge]":
     """Return who plays the model and who judges it. Raises `SettingsError`."""
     from runtime.minds import judge_for, mind_for
 

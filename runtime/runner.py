@@ -228,7 +228,7 @@ class Runner:
         try:
             await self._control.refer(self.call_id, to)
         except CallControlError as error:
-            fields = {"call_id": self.call_id, "said": str(error)}
+            fields = {"call_id": self.call_id, "status": error.status, "code": error.code}
             logger.warning("a transfer was not taken", extra=fields)
             lost = error.status is None and error.sent  # it may be under way: a second one would ring twice
             await self.feed(e.Referred(certain=False) if lost else e.ReferFailed(why_not_referred(error)))
@@ -307,13 +307,15 @@ class Runner:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        if self._tools is not None:
-            await self._tools.close()
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            if self._tools is not None:
+                await self._tools.close()
+        finally:
+            current = asyncio.current_task()
+            tasks = [task for task in self._tasks if task is not current]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _context(arrival: e.CallArrived) -> CallContext:

@@ -48,8 +48,8 @@ def test_a_goodbye_that_the_model_says_itself_is_heard_before_the_call_ends() ->
     play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye!")
     play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
     assert not play.done(HangUp)
-    assert play.started("heard farewell") == 12
     play >> e.ResponseDone("resp_9", "completed")
+    assert play.started("heard farewell") == 12
     assert not play.done(HangUp)
     play >> e.PlaybackEnded("resp_9")
     assert play.done(HangUp)
@@ -64,6 +64,7 @@ def test_a_goodbye_that_was_heard_already_ends_the_call_at_once() -> None:
         >> e.PlaybackEnded("resp_9")
         >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
     )
+    play >> e.ResponseDone("resp_9", "completed")
     assert play.done(HangUp)
 
 
@@ -89,6 +90,7 @@ def test_an_interrupted_goodbye_ends_the_call() -> None:
 def test_a_goodbye_that_is_being_heard_is_not_cut_off_when_its_time_is_up() -> None:
     play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye …")
     play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    play >> e.ResponseDone("resp_9", "completed")
     for _ in range(4):
         play >> e.TimerFired("heard farewell")
         assert play.started("heard farewell") == 12
@@ -153,9 +155,26 @@ def test_nothing_is_said_or_begun_behind_the_last_words(event: e.Event) -> None:
 def test_hanging_up_waits_for_a_tool_that_still_runs() -> None:
     play = Play("tools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n", read_tool=read_tool).talking()
     play >> e.ResponseCreated("resp_9") >> e.ToolCalled("call_1", "book", "{}", "resp_9")
-    play >> e.ToolCalled("call_2", "hang_up", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", "hang_up", "{}", "resp_9") >> e.ResponseDone("resp_9", "completed")
     assert "another tool still runs" in play.output
     assert play.call.state is State.ACTIVE
+
+
+def test_a_tool_that_is_called_after_hanging_up_in_the_same_response_still_runs() -> None:
+    play = Play("tools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n", read_tool=read_tool).talking()
+    play >> e.ResponseCreated("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", "book", "{}", "resp_9")
+    assert play.done(RunTool)
+    play >> e.ResponseDone("resp_9", "completed")
+    assert "another tool still runs" in play.output
+
+
+def test_a_hang_up_in_a_response_whose_end_is_never_told_is_carried_out_after_a_while() -> None:
+    play = Play(SAYS_GOODBYE).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    assert play.started("hang up") == 5
+    play >> e.TimerFired("hang up")
+    assert play.call.state is State.ENDING
 
 
 # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────────

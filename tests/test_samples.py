@@ -406,7 +406,7 @@ ENTRYPOINTS = [tool["entrypoint"] for name in NAMES for tool in agent(name)["too
 
 class TestAgentFiles:
     def test_every_sample_agent_is_tested_here(self) -> None:
-        assert sorted(path.stem for path in AGENTS.glob("*.yaml")) == NAMES
+        assert sorted(path.stem for path in AGENTS.glob("*.yaml") if "." not in path.stem) == NAMES
 
     @pytest.mark.parametrize("name", NAMES)
     def test_an_agent_is_named_like_its_file(self, name: str) -> None:

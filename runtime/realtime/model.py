@@ -175,7 +175,7 @@ class ToolSession:
             await self._watching
 
     def _sdk_agents(self) -> RealtimeAgent[_Running]:
-        """Return who takes the call as the SDK knows it, able to hand over to the others."""
+        """Return who has the call as the SDK knows it, able to hand over to the others."""
         made = {name: _sdk_agent(agent) for name, agent in self._team.items()}
         for name, agent in self._team.items():
             made[name].handoffs = [
@@ -188,7 +188,7 @@ class ToolSession:
                 for tool in agent.tools
                 if tool.use == "hand_off" and tool.written["agent"] in made
             ]
-        return next(iter(made.values()))
+        return made[self._chosen] if self._chosen else next(iter(made.values()))
 
     def _choose(self, name: str, context: Any) -> None:
         self._chosen = name

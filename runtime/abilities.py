@@ -100,18 +100,24 @@ def _lookup(reading: _Reading, written: Mapping[str, Any] | None) -> ToolDefinit
         reading.tell(("lookup",), message, "Write one of the two.")
         return None
     named = {**written, "name": "lookup", "description": "", "timeout_seconds": written["deadline_seconds"]}
-    return next(iter(reading.read(("lookup", kinds[0]), named)), None)
+    read = reading.read(("lookup", kinds[0]), named)
+    for needed in (argument for tool in read for argument in tool.parameters.get("required", ())):
+        message = f"'{written['entrypoint']}' needs '{needed}', which nobody knows yet"
+        reading.tell(("lookup", kinds[0]), message, "Show this to its engineer: a lookup takes nothing but the call.")
+    return next(iter(read), None)
 
 
 def _rules(reading: _Reading, written: Mapping[str, Any] | None) -> list[ToolDefinition]:
-    return [
-        rule
-        for index, entrypoint in enumerate((written or {}).get("rules", ()))
-        for rule in reading.read(
-            ("guardrails", "rules", index),
-            {"entrypoint": entrypoint, "name": f"rule_{index + 1}", "timeout_seconds": _RULE_SECONDS},
-        )
-    ]
+    rules: list[ToolDefinition] = []
+    for index, entrypoint in enumerate((written or {}).get("rules", ())):
+        path = ("guardrails", "rules", index)
+        named = {"entrypoint": entrypoint, "name": f"rule_{index + 1}", "timeout_seconds": _RULE_SECONDS}
+        read = reading.read(path, named)
+        if any(rule.invoke is not None and len(rule.parameters["properties"]) != 1 for rule in read):
+            cure = "Show this to its engineer: a rule takes one text, and returns true when it must not be said."
+            reading.tell(path, f"'{entrypoint}' does not take one text alone", cure)
+        rules += read
+    return rules
 
 
 def _check_choice(reading: _Reading, choice: Any, names: Collection[str], more: bool) -> None:

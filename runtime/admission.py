@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from runtime.conduct import Limits
 
 HOUR_SECONDS = 3600.0
+FEW_CALLERS = 10_000  # so many are remembered without looking who has not rung for an hour
 
 
 @dataclass(slots=True)
@@ -19,6 +20,7 @@ class Admission:
     _agents: dict[str, str] = field(default_factory=dict)
     _live: Counter[str] = field(default_factory=Counter)
     _rang: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    _too_many: int = FEW_CALLERS
 
     def admit(self, call_id: str, agent: str, caller: str, limits: Limits, at: float) -> str:
         """Take a call at a time in seconds and return `""`, or return why it is one too many.
@@ -49,8 +51,9 @@ class Admission:
 
     def _recent(self, agent: str, caller: str, at: float) -> deque[float]:
         """Return when a caller rang within the last hour, and forget who did not."""
-        if len(self._rang) > 10_000:
+        if len(self._rang) > self._too_many:
             self._rang = {who: times for who, times in self._rang.items() if times[-1] > at - HOUR_SECONDS}
+            self._too_many = max(FEW_CALLERS, 2 * len(self._rang))  # not again for each call of a busy hour
         times = self._rang.setdefault((agent, caller), deque())
         while times and times[0] <= at - HOUR_SECONDS:
             times.popleft()

@@ -17,6 +17,7 @@ def disagreements(document: Document, data: Mapping[str, Any]) -> list[Problem]:
     """Return what does not fit together in one agent's complete data; only its sound fields are looked at."""
     return [
         *_handoffs(document, data),
+        *_doubles(document, data),
         *_fallbacks(document, data),
         *_durations(document, data),
         *_silences(document, data),
@@ -47,6 +48,20 @@ def _handoffs(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:
             message = f"a handoff to '{name}' already stands in line {first[name]}"
             yield document.problem(path, message, "Remove one of them, and say all of it in one 'when'.")
         first.setdefault(name, line)
+
+
+def _doubles(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Two destinations, or two fields of a message, of one name: the first would be lost without a word."""
+    first: dict[str, int] = {}
+    for index, tool in enumerate(data.get("tools", ())):
+        key = {"transfer": "destinations", "take_message": "fields"}.get(tool.get("use", ""))
+        first = first if key == "destinations" else {}
+        for number, entry in enumerate(tool[key] if key else ()):
+            path: Path = ("tools", index, str(key), number, "name")
+            line = first.setdefault(entry["name"], document.place(path).line)
+            if line != document.place(path).line:
+                message = f"'{entry['name']}' already stands in line {line}"
+                yield document.problem(path, message, "Give one of them another name.")
 
 
 def _fallbacks(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -84,6 +84,9 @@ _USUAL = {
 }  # fmt: skip
 
 
+_DECLINED = {Outcome.OVER_CAPACITY, Outcome.TOOLS_UNAVAILABLE}  # nothing failed on the way
+
+
 @dataclass(slots=True)
 class Call:
     """One call. Feed it events, obey its commands."""
@@ -98,6 +101,7 @@ class Call:
     _certain: bool = True
     _losses: int = 0
     _awaits_lookup: bool = False
+    _failed_ending: bool = False
     _unable: Mapping[str, Any] = field(default_factory=dict)
 
     def handle(self, event: e.Event, at: float) -> list[Command]:
@@ -291,6 +295,11 @@ class Call:
         return self._give_up("attach_failed", Outcome.CONNECTION_LOST, event.reason)
 
     @property
+    def _is_leaving(self) -> bool:
+        transfer = self._talk.transfer
+        return transfer is not None and transfer.sent
+
+    @property
     def _was_referred(self) -> bool:
         transfer = self._talk.transfer
         return transfer is not None and transfer.referred
@@ -311,6 +320,8 @@ class Call:
 
     def _give_up(self, cause: str, outcome: Outcome, reason: str) -> list[Command]:
         """Do what the agent declares for a failure after the call was answered; otherwise end it."""
+        if self._is_leaving:
+            return self._let_go(outcome, reason)
         action = self._talk.conduct.on_failure.get(cause, {})
         if "transfer" in action:
             return self._divert(action["transfer"], outcome, reason)
@@ -323,8 +334,21 @@ class Call:
         told = Record("putting the caller through instead", fields, level=logging.WARNING)
         return [told, CancelTimer(FIRST_WORDS), CancelTimer(CONFIRM), *self._talk.divert(name)]
 
+    def _let_go(self, outcome: Outcome, reason: str = "") -> list[Command]:
+        """Let a transfer that was sent take its course: to hang up, or to send another, could break it."""
+        self.state, self.outcome = State.ENDING, outcome
+        fields = {"outcome": outcome.value} | ({"reason": reason} if reason else {})
+        told = Record("leaving the caller to the transfer", fields, level=logging.WARNING)
+        return [told, CancelTimer(FIRST_WORDS), *self._talk.let_go()]
+
     def _say_goodbye(self, event: e.DrainEnded) -> list[Command]:
-        return self._close(Close(Outcome.DRAINED))
+        return self._let_go(Outcome.DRAINED) if self._is_leaving else self._close(Close(Outcome.DRAINED))
+
+    def _relayed_while_ending(self, event: e.Referred) -> list[Command]:
+        """The service's answer came after the end of the call, which was the transfer's success then."""
+        if self.outcome is Outcome.CALLER_HUNG_UP and self._talk.transfer is not None:
+            self.outcome = Outcome.TRANSFERRED
+        return self._converse(event)
 
     def _drained(self, event: e.DrainEnded | e.HostStopped) -> list[Command]:
         return self._hang_up(Outcome.DRAINED)
@@ -333,7 +357,15 @@ class Call:
         return self._hang_up(Outcome.FAILED, event.reason)
 
     def _fail_while_ending(self, event: e.Failed) -> list[Command]:
-        return self._end(self.outcome or Outcome.FAILED, event.reason)
+        """Hang up without the last words; once more, and the hang-up itself may be what fails."""
+        again, self._failed_ending = self._failed_ending, True
+        if again:
+            return self._end(self.outcome or Outcome.FAILED, event.reason)
+        return self._hang_up(self.outcome or Outcome.FAILED, event.reason)
+
+    def _accepted_while_ending(self, event: e.Accepted) -> list[Command]:
+        """An accept that was on its way when something of ours broke: nobody would steer the call."""
+        return [HangUp()]
 
     def _over_while_ending(self, event: e.SidebandClosed | e.AttachFailed | e.HostStopped) -> list[Command]:
         self._talk.attached = False
@@ -358,7 +390,7 @@ class Call:
         receipt, talk = self.receipt, self.conversation
         known = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
         fields |= {name: value for name, value in known.items() if value} | (talk.usage if talk else {})
-        fields |= self.chain.told() if outcome not in _USUAL else {}
+        fields |= self.chain.told() if outcome not in _USUAL | _DECLINED else {}
         level = logging.ERROR if badly else logging.INFO if outcome in _USUAL else logging.WARNING
         spoken = {"transcript": talk.transcript.lines() if talk else []}
         return [Record("ended", fields, spoken, level), Finish()]
@@ -398,6 +430,9 @@ _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
     State.INCOMING: {
         e.CallArrived: Call._arrive,
         e.CallTurnedAway: Call._turn_away,
+        e.DrainEnded: Call._drain_later,
+        e.HostStopped: Call._drain_later,
+        e.Failed: Call._fail_before_accept,
     },
     State.ACCEPTING: {
         e.Accepted: Call._accepted,
@@ -434,8 +469,11 @@ _TABLE: dict[State, dict[type[e.Event], _Handler]] = {
     },
     State.ENDING: {
         **_TALK,
+        e.Accepted: Call._accepted_while_ending,
+        e.AcceptFailed: Call._ignore,
         e.ToolFinished: Call._ignore,
         e.HandedOff: Call._ignore,
+        e.Referred: Call._relayed_while_ending,
         e.LookedUp: Call._ignore,
         e.SessionConfirmed: Call._ignore,
         e.SidebandClosed: Call._over_while_ending,

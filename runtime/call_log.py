@@ -50,7 +50,7 @@ class CallLog:
         text = json.dumps({key: value for key, value in line.items() if value != []}, ensure_ascii=False) + "\n"
         try:
             handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with open(handle, "w", encoding="utf-8") as out:
+            with open(handle, "w", encoding="utf-8", errors="backslashreplace") as out:  # half an emoji, as JSON has it
                 out.write(text)
         except OSError as error:
             fields = {"call_id": line["call_id"], "file": str(self._file), "said": error.strerror}

@@ -38,7 +38,7 @@ class Chain:
 
 LOOK_AT: dict[Link, str] = {
     "webhook": "whether the webhook came: switchboard doctor --url",
-    "accept": "the reason: no agent, the key, the model, or a caller who left",
+    "accept": "the reason in this line: the key, the model, the quota, the network, or a caller who left",
     "attach": "the model's name, the key's project and the region's host: switchboard doctor",
     "confirmed": "the session that was told: switchboard show NAME --accept",
     "audible": "the trunk's SRTP, or a caller who left while it rang",

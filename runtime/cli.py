@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, doctor, document, fields, files, git, graph, init, reports, results
+from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports, results
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -40,6 +40,7 @@ from runtime.tools import Tools
 
 if TYPE_CHECKING:
     from runtime.repertoire import Repertoire
+    from runtime.simulator.mind import Mind
 
 _PROBLEMS, _USAGE, _STOPPED = 1, 2, 130
 _EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
@@ -216,6 +217,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
         if given is not None and not arguments.follow:
             raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
+    if arguments.record_speech and arguments.record is None:
+        raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
@@ -224,6 +227,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from runtime.host import Host
     from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
+    from runtime.recording import Recorder, folder_for
     from runtime.reload import Drafts, Reloader, follow, watch
 
     for secret in settings.webhook_secrets:
@@ -249,6 +253,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
         background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     call_log = _call_log(arguments.call_log, current.get())
+    recorder = None
+    if arguments.record is not None:
+        recorder = Recorder(folder_for(arguments.record), arguments.environment, speech=arguments.record_speech)
+        background.append(recorder.kept_open)
     listener = server.listen(arguments.host, arguments.port)
     host = Host(
         current,
@@ -257,6 +265,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_calls=arguments.max_calls,
         reload=reloader.reload,
         background=background,
+        witness=recorder,
     )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     catalog = current.get()
@@ -340,6 +349,31 @@ def _diff(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+# ── replay ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    recordings = [_recording(file) for file in arguments.files]
+    try:
+        catalog = _catalog(arguments, Tools().read)
+    except CatalogError as error:  # 1 would say that calls go otherwise, which nobody can tell
+        print(error, file=sys.stderr)
+        return _USAGE
+    from runtime import replay
+
+    played = [replay.replay(recording, catalog, arguments.environment) for recording in recordings]
+    print(replay.REPLAYS[arguments.format](played), end="")
+    return 1 if any(one.deviations for one in played) else 0
+
+
+def _recording(written: str) -> recorded.Recording:
+    """Return the recording in a file. Raises `SettingsError`."""
+    file = Path(written)
+    if not file.is_file():
+        raise SettingsError(written, "is no file", "Name one that 'switchboard serve --record' wrote.")
+    return recorded.read(file.read_bytes().decode("utf-8", "replace"), written)
+
+
 # ── who-answers ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -411,6 +445,52 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.run(catalog, arguments.name, background=(tools.kept_open,))
 
 
+# ── call ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    save = _new_file("--save", arguments.save)
+    print("Starting the host and the simulator …", file=sys.stderr, flush=True)
+    tools = Tools(serving=True)
+    catalog = _catalog(arguments, tools.read)
+    rung = arguments.rung
+    is_number = rung not in catalog.agents and re.match(r"\+|[0-9]", rung) is not None
+    if not is_number and rung not in catalog.agents:
+        raise unknown_agent(rung, catalog)
+    from runtime import handset, ringing
+
+    if is_number:
+        number = handset.Number(_number("NUMBER", rung))
+    else:
+        found = ringing.ringing_for(catalog, rung)
+        number = handset.Number(found.called, found.caller, found.headers)
+    mind, told = _mind(arguments)
+    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), save=save)
+
+
+def _mind(arguments: argparse.Namespace) -> "tuple[Mind, str]":
+    """Return who plays the model in a call that a person holds, and a sentence that says so. Raises `SettingsError`."""
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        return mind_for(arguments.model), f"The text model {arguments.model} plays the model."
+    from runtime.standin import StandIn
+
+    return StandIn(), "A stand-in of simple rules plays the model."
+
+
+def _new_file(option: str, written: str | None) -> Path | None:
+    """Return a file that can be made. Raises `SettingsError` where one is there already, or no folder for it."""
+    if written is None:
+        return None
+    path = Path(written)
+    if path.exists():
+        raise SettingsError(option, f"cannot be written: '{written}' is there already", "Name another file.")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(option, f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    return path
+
+
 # ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -468,6 +548,11 @@ def _explain_code(arguments: argparse.Namespace) -> int:
 def _test(arguments: argparse.Namespace) -> int:
     from runtime import repertoire
 
+    if arguments.recording:
+        from runtime import retold
+
+        print(retold.scenario_from(_recording(arguments.recording)), end="")
+        return 0
     paths = [_existing(path, "switchboard test FOLDER") for path in arguments.paths]
     environment, began = chosen_environment(), time.monotonic()
     opened = repertoire.open_repertoires(paths, environment)
@@ -506,7 +591,11 @@ def _rehearsed(
     for folder in (each.folder for each in opened):
         _find_modules([folder])
     environment, done = chosen_environment(), list[results.Result]()
-    parts = [players.Part(each.folder, environment, scenario) for each, scenario in wanted]
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        mind_for(arguments.model).close()  # a missing key is told once, and not for each scenario
+    parts = [players.Part(each.folder, environment, scenario, arguments.model) for each, scenario in wanted]
     bar, stopped = Bar(len(parts)), False
     try:
         for result in players.play(parts):
@@ -679,6 +768,12 @@ def _parser() -> argparse.ArgumentParser:
         help="append a JSON line for each call that has ended, with the messages that callers left",
     )
     serve.add_argument(
+        "--record", metavar="DIR", help="keep the events of each call in a file of its own, for 'switchboard replay'"
+    )
+    serve.add_argument(
+        "--record-speech", action="store_true", help="record words and numbers as they are; without it none is readable"
+    )
+    serve.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
@@ -722,6 +817,13 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--format", choices=sorted(reports.DIFFS), default="text", help="markdown for a pull request")
     _agents(diff)
     _environment(diff)
+
+    again = _verb(verbs, "replay", _replay, "Play recorded calls against the agents of today and tell what differs.")
+    again.epilog = "Exit code: 0 all go as then, 1 something differs, 2 usage, or a catalog with problems."
+    again.add_argument("files", nargs="+", metavar="FILE", help="a file of 'switchboard serve --record'")
+    again.add_argument("--format", choices=["json", "text"], default="text", help="how to print what differs")
+    _agents(again)
+    _environment(again)
 
     who = _verb(
         verbs,
@@ -771,6 +873,16 @@ def _parser() -> argparse.ArgumentParser:
     _agents(demo)
     _environment(demo)
 
+    call = _verb(verbs, "call", _call, "Ring an agent from this terminal: you are the caller, and type what you say.")
+    call.epilog = "Exit code: 0 a call, 1 it was not taken or broke, 2 usage."
+    call.add_argument("rung", metavar="NAME|NUMBER", help="the agent to ring, or a number such as +15550100001")
+    call.add_argument("--save", metavar="FILE", help="write the conversation to a new file, as a scenario")
+    call.add_argument(
+        "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
+    )
+    _agents(call)
+    _environment(call)
+
     look = _verb(verbs, "doctor", _doctor, "Tell why calls fail: look at each step that a call takes, and what to do.")
     look.epilog = "Exit code: 0 nothing keeps a call away (warnings are allowed), 1 a step failed, 2 usage."
     look.add_argument(
@@ -799,6 +911,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     test.add_argument("--format", choices=sorted(results.FORMATS), default="text", help="how to print the results")
     test.add_argument("--watch", action="store_true", help="then play the scenarios that a changed file touches")
+    test.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="a text model plays the agent and judges, instead of the model's lines; needs a key or a local server",
+    )
+    test.add_argument(
+        "--from", dest="recording", metavar="FILE", help="print a recorded call as a scenario, and play nothing"
+    )
     test.add_argument(
         "--changed", metavar="REV", help="only the scenarios that a change since a commit, tag or branch can touch"
     )

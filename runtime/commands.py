@@ -101,13 +101,15 @@ class Finish:
 @dataclass(frozen=True, slots=True)
 class Close:
     """End the call after last words: `words`, or the agent's own, `freely` as in `session.FREELY`; or `after` a
-    response that holds them. A conversation asks this of its call; the runner never gets it, nor the next two."""
+    response that holds them. `cuts` what is being said. A conversation asks this of its call; the runner never gets
+    it, nor the next two."""
 
     outcome: str
     words: str | None = None
     freely: str = "close"
     after: str = ""
     reason: str = ""
+    cuts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Confirmation:
 
     def is_answered_by(self, refused: e.ServiceRefused, *, waiting: bool) -> bool:
         """Tell whether an error can be the answer to our latest update: some errors name no event (protocol 2.4)."""
-        if refused.code in HARMLESS or refused.code in (BUSY, EXPIRED):
+        if refused.code in HARMLESS or refused.code in (BUSY, EXPIRED) or not self._updates:
             return False
         return refused.event_id == f"update_{self._updates}" or (refused.event_id is None and waiting)
 

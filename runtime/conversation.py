@@ -45,13 +45,16 @@ from runtime.turns import AnsweredBy, Turns
 CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
+WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
 
 GREETING, FAREWELL, ANSWER, ANNOUNCE = "greeting", "farewell", "answer", "announce"
 CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
-TRANSFER, WAIT, SLOW = "transfer", "wait", "slow "
+TRANSFER, WAIT, HANG_UP, SLOW = "transfer", "wait", "hang up", "slow "
 """The names of timers; `slow ` goes before a tool call's id."""
 
+_ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
+_ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
 
@@ -61,6 +64,7 @@ class Transfer:
 
     destination: Destination
     tool_call_id: str = ""
+    sent: bool = False
     referred: bool = False
 
 
@@ -98,6 +102,7 @@ class Conversation:
     _caller_speaks: bool = False
     _owes_answer: bool = False
     _waits: bool = False
+    _hanging_up: e.ToolCalled | None = None
     _last_failure: str = ""
 
     @classmethod
@@ -132,9 +137,9 @@ class Conversation:
         return [self.confirmation.update(held=self.turns.held), *items, *self.speech.responses.attach()]
 
     def detach(self) -> list[Command]:
-        """The sideband is lost."""
-        self.attached = False
-        return self.speech.responses.detach()
+        """The sideband is lost, and with it the end of what the caller heard or said at that moment."""
+        self.attached = self._caller_speaks = False
+        return self.speech.detach()
 
     def learn(self, found: Mapping[str, Any]) -> list[Command]:
         """Take what the lookup found into every template of the call, before the service is told of it."""
@@ -145,7 +150,7 @@ class Conversation:
             self.found = {**defaults, **found}
         except TemplateError as error:
             message = "a template failed with what the lookup found; the defaults stay"
-            return [Record(message, {"said": str(error)}, level=logging.ERROR)]
+            return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
         self._play(self._roles[self.role.agent.name])
         return []
 
@@ -173,7 +178,8 @@ class Conversation:
             return [Record("the service refused a late event", told(event), level=logging.DEBUG)]
         if self.confirmation.is_answered_by(event, waiting=self.turns.by is AnsweredBy.ASKED):
             return self._update_refused(event)
-        return [Record("the service refused an event", told(event), level=logging.WARNING)]
+        fields = {"code": event.code, "parameter": event.parameter}
+        return [Record("the service refused an event", fields, {"said": event.message}, logging.WARNING)]
 
     def _update_refused(self, event: e.ServiceRefused) -> list[Command]:
         if record := self.confirmation.leave_out(event):
@@ -192,8 +198,10 @@ class Conversation:
         commands: list[Command] = [CancelTimer(CONFIRM), StartTimer(FIRST_WORDS, limits.first_words_seconds)]
         left = limits.duration.seconds - (self.at - self._began_at)
         commands.append(StartTimer(DURATION, left))
-        if limits.duration.warn_seconds:
+        if 0 < limits.duration.warn_seconds < left:
             commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
+        if self._keys:
+            commands.append(StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS))
         if self.settings.greeting is None:
             return commands
         if self.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
@@ -302,7 +310,7 @@ class Conversation:
         before = self._saying.get(event.response_id, "")
         text = self._saying[event.response_id] = before + event.text
         asked = len(before) // CHECK_EVERY < len(text) // CHECK_EVERY
-        return self._judge_words(event.response_id, text, is_whole=False, ask=asked)
+        return self._judge_words(event.response_id, text, is_whole=False, ask=asked, new=len(before))
 
     def _agent_said(self, event: e.AgentSaid) -> list[Command]:
         self.transcript.say(event.item_id, "agent", event.text)
@@ -314,12 +322,12 @@ class Conversation:
         judged = self._judge_words(event.response_id, event.text, is_whole=True, ask=True)
         return [Record("agent said", private={"text": event.text}, level=logging.DEBUG), *judged]
 
-    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool) -> list[Command]:
-        """Compare what the model says by itself with what it must never say."""
+    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
+        """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
         own = self.speech.line_of(response_id)
         if not self.conduct.guarded or self.ending or (own and own != ANSWER and not own.startswith("after ")):
             return []
-        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole):
+        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole, new=new):
             return self._silence_response(response_id, "never_say", found)
         rules = self.role.agent.abilities.rules
         return [CheckWords(response_id, text)] if ask and rules else []
@@ -335,8 +343,9 @@ class Conversation:
         record = Record("stopped what must not be said", {"rule": rule}, {"words": words}, logging.WARNING)
         cancel: list[Command] = [Send({"type": "response.cancel", "response_id": response_id})]
         cancel = cancel if self.speech.responses.active == response_id else []
-        clear = Send({"type": "output_audio_buffer.clear"})
-        return [record, *cancel, clear, *self._say("instead", self.conduct.instead, "instead")]
+        clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})]
+        clear = [] if self.speech.was_heard(response_id) else clear  # it would silence another one
+        return [record, *cancel, *clear, *self._say("instead", self.conduct.instead, "instead")]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
@@ -356,14 +365,17 @@ class Conversation:
         self._saying.pop(event.response_id, None)
         failed = event.status == "failed"
         if failed:
-            self._last_failure = event.reason
+            self._last_failure = event.reason or "failed"
             commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
         commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
         if failed and event.line is None and not self.ending:  # the service's own answer to the caller
             commands += self._answer()
-        if event.status != "completed" and not (failed and event.line == GREETING):
+        unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
+        if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
             commands += self.speech.over(event.response_id)  # nothing more of it will be played
-        return [*commands, *self._tell_lost()]
+        commands += self._tell_lost()
+        whole = self._hanging_up is not None and self._hanging_up.response_id == event.response_id
+        return commands + (self._hang_up_at_last() if whole else [])
 
     def _judge_greeting(self, event: e.ResponseDone) -> list[Command]:
         """Compare what was said with the declared greeting, once it was said to its end."""
@@ -393,7 +405,8 @@ class Conversation:
         for line in lost:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
             commands += self.speech.follow(line)
-            if not self.ending and (line == ANSWER or line.startswith("after ")):
+            unanswered = line == ANSWER or line.startswith("after ") or (line == GREETING and self._last_failure)
+            if not self.ending and unanswered:
                 cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
                 commands.append(GiveUp(cause, "the model does not answer"))
         return commands
@@ -405,11 +418,11 @@ class Conversation:
             return []
         self.tools.begin(event.tool_call_id, event.name, event.response_id)
         record = Record("tool called", {"tool": event.name}, {"arguments": event.arguments})
-        if self.tools.count > self._limits.tool_calls:
-            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
-            refusal = "No more tools can be used in this call. Finish without them."
-            return [record, *self._finish_tool(event.tool_call_id, refusal)]
         entry = self.conduct.tools.get(event.name, {})
+        if self.tools.count > self._limits.tool_calls and entry.get("use") not in _ALWAYS_ALLOWED:
+            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
+            refusal = "No more tools can be used in this call, but to end it. Go on without them."
+            return [record, *self._finish_tool(event.tool_call_id, refusal, tool_choice="none")]
         use = _USES.get(entry.get("use", ""))
         return [record, *(use(self, event, entry) if use else self._run(event, entry))]
 
@@ -441,16 +454,19 @@ class Conversation:
         quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
         words = entry.get("on_timeout") if event.too_slow else None
         said = self._say(f"timeout {event.tool_call_id}", words) if words else []
-        return [record, *quiet, *self._finish_tool(event.tool_call_id, event.output, go_on=not words), *said]
+        return [record, *quiet, *said, *self._finish_tool(event.tool_call_id, event.output, go_on=not words)]
 
-    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True) -> list[Command]:
-        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once."""
+    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True, **response: Any) -> list[Command]:
+        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once.
+
+        Not `go_on`: this result needs no words of the model; `response` is what is asked for otherwise than usual.
+        """
         item = self._add({"type": "function_call_output", "call_id": tool_call_id, "output": output})
-        response_id = self.tools.end(tool_call_id)
-        if response_id is None or not go_on:
+        response_id = self.tools.end(tool_call_id, go_on=go_on)
+        if response_id is None:
             return item
         line = f"after {response_id}"
-        return [*item, *self.speech.say(line, {"metadata": {LINE: line}})]
+        return [*item, *self.speech.say(line, {"metadata": {LINE: line}, **response})]
 
     def _add(self, item: Mapping[str, Any]) -> list[Command]:
         event = self._items.add(item)
@@ -466,12 +482,28 @@ class Conversation:
 
     def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
+        if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
+            self._hanging_up = event
+            return [StartTimer(HANG_UP, WHOLE_SECONDS)]
+        return self._hang_up(event, entry)
+
+    def _hang_up_at_last(self) -> list[Command]:
+        """The response in which the model hung up is whole, so that it is known what else it said and called."""
+        event, self._hanging_up = self._hanging_up, None
+        if event is None or self.ending:
+            return []
+        return [CancelTimer(HANG_UP), *self._hang_up(event, self.conduct.tools[event.name])]
+
+    def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         if len(self.tools.running) > 1:
             return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
         said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
-        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", event.response_id if said else "")]
+        after = event.response_id if said else ""
+        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
     def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+        if self.speech.awaits(ANNOUNCE):  # a model may call two tools in one response
+            return self._finish_tool(event.tool_call_id, _ONE_AT_A_TIME)
         run = RunTool(event.tool_call_id, event.name, event.arguments)
         return self._announced(entry.get("announce"), lambda: [run])
 
@@ -513,6 +545,11 @@ class Conversation:
             return self._collected()
         return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
 
+    def _collection_late(self) -> list[Command]:
+        if self._collection is not None and self.speech.busy:  # such as what to press
+            return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
+        return self._collected()
+
     def _collected(self) -> list[Command]:
         collection, self._collection = self._collection, None
         if collection is None:
@@ -531,6 +568,8 @@ class Conversation:
         why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
         if self.transfer is not None:
             why_not = "A transfer is under way already."
+        elif self.speech.awaits(ANNOUNCE):
+            why_not = _ONE_AT_A_TIME
         if destination is None or why_not:
             return self._finish_tool(event.tool_call_id, why_not)
         self.transfer = Transfer(destination, event.tool_call_id)
@@ -547,31 +586,42 @@ class Conversation:
     def _refer(self) -> list[Command]:
         if self.transfer is None:
             return []
+        self.transfer.sent = True
         destination = self.transfer.destination
         return [Record("transferring", {"destination": destination.name}), Refer(destination.to)]
 
     def close(self, wish: Close) -> list[Command]:
-        """Say the last words, or let those that are being said be heard, and then hang up."""
+        """Say the last words, or let those that are being said be heard, and then hang up.
+
+        A limit does not wait for the end of a long answer, which would leave no time for the farewell.
+        """
         self.ending = True
         forgotten = self.speech.forget()
         if wish.after:
             return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
-        settings = self.settings
+        settings, cut = self.settings, self.speech.cut() if wish.cuts else []
         said = settings.say(wish.words, FAREWELL) if wish.words else settings.say_freely(wish.freely, FAREWELL)
-        return [*forgotten, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
+        return [*forgotten, *cut, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
 
     def divert(self, name: str) -> list[Command]:
         """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
         self.ending = True
         self.transfer = Transfer(self.conduct.destinations[name])
-        return self._refer()
+        return [*self.speech.forget(), *self._refer()]
+
+    def let_go(self) -> list[Command]:
+        """Leave the caller to the transfer that was sent: when that fails, nobody is here any more."""
+        assert self.transfer is not None, "only who is being transferred is let go"
+        self.ending, self.transfer.tool_call_id = True, ""
+        return self.speech.forget()
 
     def _referred(self, event: e.Referred) -> list[Command]:
         """The service says that it relayed the transfer, which means no more than that (trap 22)."""
         if self.transfer is None:
             return []
         self.transfer.referred = True
-        return [Record("transfer relayed"), StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
+        record = Record("transfer relayed", {} if event.certain else {"certain": False})
+        return [record, StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
 
     def _refer_failed(self, event: e.ReferFailed) -> list[Command]:
         return self._transfer_failed(event.reason)
@@ -591,13 +641,13 @@ class Conversation:
             return [record, Leave("", reason)]
         output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
         said = self._say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
-        return [record, *self._finish_tool(transfer.tool_call_id, output, go_on=not said), *said]
+        return [record, *said, *self._finish_tool(transfer.tool_call_id, output, go_on=not said)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _timer_fired(self, event: e.TimerFired) -> list[Command]:
         if event.name.startswith(speech.TIMER):
-            return [*self.speech.follow(event.name.removeprefix(speech.TIMER))]
+            return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
         if event.name.startswith(SLOW):
             return [] if self.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
         late = _LATE.get(event.name)
@@ -624,8 +674,10 @@ class Conversation:
         return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
 
     def _silent(self) -> list[Command]:
-        limit, asked = self._limits.silence, self._silence.over()
-        assert limit is not None, "silence is watched where it has a limit"
+        limit = self._limits.silence
+        if limit is None or not self._silence.is_counting:
+            return []
+        asked = self._silence.over()
         if asked < len(limit.lines):
             return [*self._say(f"silence {asked + 1}", limit.lines[asked], "silence")]
         return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]
@@ -645,7 +697,7 @@ class Conversation:
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
         collecting = self._collection is not None or self.transfer is not None
-        return self.speech.busy or bool(self.tools.running) or collecting or self._waits
+        return self.speech.busy or bool(self.tools.running) or collecting or self._waits or self._awaits_hello
 
     def watch(self) -> list[Command]:
         """Count the silence between all that happens; before the first words another limit holds."""
@@ -653,7 +705,7 @@ class Conversation:
         if limit is None:
             return []
         counts = self.active and self.attached and not self.ending and self._heard_anybody
-        busy = not counts or self._caller_speaks or self._awaits_hello or self._occupied
+        busy = not counts or self._caller_speaks or self._occupied
         return [*self._silence.watch(busy=busy, at=self.at, limit=limit.after_seconds)]
 
 
@@ -689,7 +741,8 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     DURATION: Conversation._duration_over,
     WAIT: Conversation._waited,
     TRANSFER: Conversation._transfer_late,
-    keypad.COLLECTING: Conversation._collected,
+    HANG_UP: Conversation._hang_up_at_last,
+    keypad.COLLECTING: Conversation._collection_late,
     keypad.GATHERING: Conversation._keys_gathered,
 }
 _ALSO_ENDING = {RESPONSE, TRANSFER}

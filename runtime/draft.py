@@ -198,11 +198,15 @@ def _judged(
     data = _sound(schema, document.data, found)
     text, raw, unreadable = _instructions(source, document, data)
     found += unreadable
-    found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
+    lookup = _mapping(document.data).get("lookup")
+    fields = _mapping(lookup).get("defaults")
+    if lookup is None or isinstance(fields, dict):  # else nobody knows which names there are: all would be blamed
+        found += _template_problems(document, _mapping(document.data) if errors(found) else data, text)
+        found += request.problems(document, data if "lookup" in data else {**data, "lookup": {"defaults": fields}})
     abilities, broken = read_abilities(document, data, read_tool)
     handing = handing_of(document, data)
     rules = rules_of(data.get("answers", ()), hours_in(data), lambda path: document.place(path)[:2])
-    found += [*broken, *disagreements(document, data), *request.problems(document, data)]
+    found += [*broken, *disagreements(document, data)]
     if errors(found):
         return None, found, rules, handing
     definition = construct(

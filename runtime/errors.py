@@ -9,6 +9,8 @@
     ├── WebhookError         a request to the webhook is not what the service sends (the sender's)
     ├── CallControlError     the Calls API refused or could not be reached (the service's)
     ├── SidebandError        the sideband socket could not be opened (the service's)
+    ├── TextModelError       a text model gave no answer (its server's, or the operator's)
+    ├── LiveError            a rehearsal with the real service cannot go on (the service's, or the operator's)
     └── UnexpectedEvent      an event that the call's table does not know (ours)
 
 Nothing here reads, waits or logs.
@@ -191,6 +193,29 @@ class SidebandError(SwitchboardError):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.message}" if self.status else self.message
+
+
+@dataclass
+class TextModelError(SwitchboardError):
+    """A text model gave no answer. `lasting`: it will give none to the next question either."""
+
+    message: str
+    cure: str = ""
+    lasting: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.cure}".strip()
+
+
+@dataclass
+class LiveError(SwitchboardError):
+    """A rehearsal with the real service cannot begin or go on."""
+
+    message: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.cure}".strip()
 
 
 @dataclass

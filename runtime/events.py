@@ -93,7 +93,12 @@ class HungUp:
 
 @dataclass(frozen=True, slots=True)
 class Referred:
-    """The service relayed a transfer. Whether anybody picks up is told by nothing but the call's end (trap 22)."""
+    """The service relayed a transfer. Whether anybody picks up is told by nothing but the call's end (trap 22).
+
+    Not `certain`: its answer was lost, and a transfer may be under way all the same.
+    """
+
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)

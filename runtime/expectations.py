@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.receipt import Row
 from runtime.scenarios import Expectation, Scenario, Use
+from runtime.verdict import Verdict
 
 GREETING = "greeting"
 
@@ -138,14 +139,6 @@ class Question:
     conversation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A judging model's answer. `holds` is None when it could not judge; `why` says so in its words."""
-
-    holds: bool | None
-    why: str = ""
-
-
 Verdicts = Mapping[Question, Verdict]
 
 
@@ -225,10 +218,10 @@ class _Comparison:
         if not self.turn.reached:
             return self._difference(each, expected, self._over())
         verdict = self.verdicts.get(_question(self.scenario, self.played, self.at, each))
-        if verdict is None or verdict.holds is None:
-            why = verdict.why if verdict else ""
+        if verdict is None or verdict.passed is None:
+            why = verdict.reason if verdict else ""
             return self._difference(each, expected, why or "there is no judging model here", is_skipped=True)
-        return None if verdict.holds else self._difference(each, expected, f"the judge does not: {verdict.why}")
+        return None if verdict.passed else self._difference(each, expected, f"the judge does not: {verdict.reason}")
 
     # ── each returns what was expected and what came instead, or None ─────────────────────────────────────────
 

@@ -30,7 +30,7 @@ from runtime.realtime.mcp import McpServers, Secret
 from runtime.realtime.model import Gates
 from runtime.roles import roles_for
 from runtime.routing import NoMatch, route
-from runtime.runner import Observer, Runner
+from runtime.runner import Observer, Runner, Witness
 from runtime.settings import Settings, variable
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Host:
         reload: Reload | None = None,
         background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
         secret: Secret = variable,
+        witness: Witness | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self.current = current
@@ -72,6 +73,7 @@ class Host:
         self.calls: dict[str, Runner] = {}
         self._settings = settings
         self._observers = observers
+        self._witness = witness
         self._reload = reload
         self._background = background
         self._clock = clock
@@ -197,7 +199,7 @@ class Host:
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, delivery: webhook.Delivery, call_id: str) -> None:
-        runner = Runner(self._control, self._open_sideband, self._observers, self._gates)
+        runner = Runner(self._control, self._open_sideband, self._observers, self._gates, self._witness)
         task = asyncio.create_task(runner.run(self._arrival(delivery, call_id)), name=f"call {call_id}")
         self.calls[call_id] = runner
         self._tasks.add(task)

@@ -32,7 +32,12 @@ def record_to_log(runner: Runner, record: Record) -> None:
         fields |= {key: mask(str(fields[key])) for key in _NUMBERS & fields.keys()}
         if "rule" in fields:
             del fields["rule"]  # it may hold whole numbers
-    logger.log(record.level, record.what, extra=fields)
+    logger.log(record.level, record.what, extra={_told_as(key): value for key, value in fields.items()})
+
+
+def _told_as(name: str) -> str:
+    """Return a field's name as logging takes it: some names are its own."""
+    return f"{name}_" if name in _STANDARD else name
 
 
 class Formatter(logging.Formatter):

@@ -9,15 +9,21 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from runtime import files
 from runtime.catalog import Catalog, assemble, problems
 from runtime.draft import draft
 from runtime.errors import CatalogError, errors
+from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
 from runtime.tools import Tools
+from runtime.verdict import Verdict
+
+if TYPE_CHECKING:
+    from runtime.minds import TextMind
+    from runtime.rehearsal import Judge
 
 # Much of a played call is waiting until the loop is sure that nothing comes: two processes keep a core busy.
 _PROCESSES_A_CORE = 2
@@ -26,11 +32,15 @@ _ENDED = "The process that played it has ended. A tool may have stopped it, or t
 
 
 class Part(NamedTuple):
-    """A scenario to be played, with its catalog's folder and the environment whose overrides agents have."""
+    """A scenario to be played, with its catalog's folder and the environment whose overrides agents have.
+
+    `model` names the text model that plays and judges, `""` for the scenario's own lines.
+    """
 
     folder: Path
     environment: str
     scenario: Scenario
+    model: str = ""
 
 
 def play(parts: Sequence[Part]) -> Iterator[Result]:
@@ -79,7 +89,21 @@ def _play(part: Part) -> Run:
     from runtime.rehearsal import rehearse
 
     catalog, tools = _company(part.folder, part.environment)
-    return rehearse(part.scenario, catalog, background=(tools.kept_open,))
+    mind, judge = _model(part.model) if part.model else (None, None)
+    return rehearse(part.scenario, catalog, mind, judge, background=(tools.kept_open,))
+
+
+@cache
+def _model(name: str) -> "tuple[TextMind, Judge]":
+    """Return who plays the model and who judges it. Raises `SettingsError`."""
+    from runtime.minds import judge_for, mind_for
+
+    judging = judge_for(name)
+
+    async def judge(question: Question) -> Verdict:
+        return await judging.judge(question.statement, question.conversation)
+
+    return mind_for(name), judge
 
 
 @cache

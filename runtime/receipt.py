@@ -23,7 +23,7 @@ class Row:
 
     @property
     def agrees(self) -> bool:
-        return _holds(self.declared, self.confirmed)
+        return holds(self.declared, self.confirmed)
 
     def told(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the row as fields for a log, and as private ones: tracing may hold a caller's number."""
@@ -86,9 +86,10 @@ def likeness(declared: str, spoken: str) -> Likeness:
     return "near" if SequenceMatcher(None, one, other).ratio() >= _NEAR else "different"
 
 
-def _holds(declared: Any, confirmed: Any) -> bool:
+def holds(declared: Any, confirmed: Any) -> bool:
+    """Tell whether a value is confirmed; more detail in what is confirmed does not matter."""
     if isinstance(declared, Mapping) and isinstance(confirmed, Mapping):
-        return all(_holds(value, confirmed.get(key)) for key, value in declared.items())
+        return all(holds(value, confirmed.get(key)) for key, value in declared.items())
     if isinstance(declared, bool) or isinstance(confirmed, bool):
         return declared is confirmed
     if isinstance(declared, int | float) and isinstance(confirmed, int | float):

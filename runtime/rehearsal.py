@@ -35,7 +35,6 @@ from runtime.expectations import (
     Received,
     Said,
     Used,
-    Verdict,
     arguments_told,
     compare,
     how_it_ended,
@@ -52,6 +51,7 @@ from runtime.simulator import Service, SimulatedCall, clock, serving
 from runtime.simulator.clock import waiting_for_real
 from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.script import Reply, ToolUse
+from runtime.verdict import Verdict
 
 SETTLED_SECONDS = 2.0  # of the call, after which nothing more follows by itself: longer than keys are gathered
 STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600

@@ -123,8 +123,12 @@ class Reloader:
     async def reload(self, revision: str | None = None) -> Status:
         """Make the catalog, at a revision where one is named, live for the next call, and return how it went.
 
-        Somebody asked for it, so all of that is told.
+        Somebody asked for it, so all of that is told. A host that serves its folder as it stands goes to no revision.
         """
+        if revision is not None and not self.strict:
+            cure = "Check that revision out, or serve with --follow or --revision."
+            told = Problem(f"'{revision}'", 0, 0, "", "cannot be served with --watch, which serves the folder", cure)
+            return replace(self.current.status, result="refused", problems=(told,))
         return await self._reload(revision, asked=True)
 
     async def keep_up(self, revision: str | None = None) -> Status:

@@ -99,6 +99,10 @@ class Responses:
             self.active = None
         return self._next()
 
+    def forget(self) -> None:
+        """Want nothing any more that was not asked for yet."""
+        self._wanted.clear()
+
     def detach(self) -> list[Command]:
         """The sideband was lost: what is active is not known any more, what was asked for is wanted again."""
         self.active, self._begun, self._resting, self._detached = None, None, False, True

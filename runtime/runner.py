@@ -5,8 +5,9 @@ user code below, breaks this call only.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime import events as e
@@ -31,14 +32,34 @@ from runtime.context import CallContext
 from runtime.definition import AgentDefinition
 from runtime.errors import CallControlError, SidebandError, UnexpectedEvent, frames
 from runtime.realtime import messages
-from runtime.realtime.control import CallControl, cause_of, is_gone, why_not_referred
+from runtime.realtime.control import Taken, cause_of, is_gone, why_not_referred
 from runtime.realtime.model import Gates, ToolSession, ask
-from runtime.realtime.sideband import Sideband
 from runtime.routing import Match
 
 logger = logging.getLogger(__name__)
 
-Opener = Callable[[str, bool], Awaitable[Sideband]]
+
+class Control(Protocol):
+    """The verbs of the Calls API, each by a call's id. All raise `CallControlError`."""
+
+    async def accept(self, call_id: str, session: Mapping[str, Any], /) -> Taken: ...
+    async def reject(self, call_id: str, status: int, /) -> None: ...
+    async def refer(self, call_id: str, to: str, /) -> None: ...
+    async def hang_up(self, call_id: str, /) -> None: ...
+
+
+class Wire(Protocol):
+    """An open sideband: events go out, messages come in until it closes."""
+
+    close_code: int
+    close_reason: str
+
+    async def send(self, event: Mapping[str, Any], /) -> None: ...
+    def messages(self) -> AsyncIterator[str | bytes]: ...
+    async def close(self) -> None: ...
+
+
+Opener = Callable[[str, bool], Awaitable[Wire]]
 """Opens the sideband of a call by its id; the flag says that it was open before. Raises `SidebandError`."""
 
 
@@ -48,15 +69,26 @@ class Observer(Protocol):
     def __call__(self, runner: "Runner", record: Record, /) -> None: ...
 
 
+class Witness(Protocol):
+    """Told of all that a call hears and does, at a time of the loop's clock. Must neither wait nor raise."""
+
+    def heard(self, call_id: str, at: float, message: str | bytes, /) -> None:
+        """Take a message of the service's, before the call does."""
+
+    def took(self, call_id: str, at: float, event: e.Event, done: Sequence[Command], /) -> None:
+        """Take an event of the call with the commands that followed."""
+
+
 class Runner:
     """One call in progress. Made for an arrived call; `run` lasts as long as the call does."""
 
     def __init__(
         self,
-        control: CallControl,
+        control: Control,
         open_sideband: Opener,
         observers: tuple[Observer, ...] = (),
         gates: Gates | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.call = Call()
         self.call_id = ""
@@ -65,8 +97,9 @@ class Runner:
         self._open = open_sideband
         self._observers = observers
         self._gates = gates or Gates()
+        self._witness = witness
         self._team: list[AgentDefinition] = []
-        self._sideband: Sideband | None = None
+        self._sideband: Wire | None = None
         self._tools: ToolSession | None = None
         self._context: CallContext | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -91,11 +124,14 @@ class Runner:
         """Tell the call what happened and do what it wants. Safe to call from any task of this loop."""
         if self.call.state is State.ENDED:
             return
+        at = asyncio.get_running_loop().time()
         try:
-            commands = self.call.handle(event, asyncio.get_running_loop().time())
+            commands = self.call.handle(event, at)
         except UnexpectedEvent:
             logger.exception("a bug in the call's table", extra={"call_id": self.call_id})
             return
+        if self._witness is not None:
+            self._witness.took(self.call_id, at, event, commands)
         for command in commands:
             await self._execute(command)
 
@@ -150,6 +186,8 @@ class Runner:
         try:
             await self.feed(e.Attached())
             async for message in sideband.messages():
+                if self._witness is not None:
+                    self._witness.heard(self.call_id, asyncio.get_running_loop().time(), message)
                 event = messages.read(message, hear_all=guarded)
                 if event is not None:
                     await self.feed(event)
@@ -181,7 +219,7 @@ class Runner:
         assert self._context is not None, "made at the call's arrival"
         assert self.call.conversation is not None, "words are said in a conversation"
         for rule in self.call.conversation.role.agent.abilities.rules:
-            refused, problem = await ask(rule, self._context, text=command.text)
+            refused, problem = await ask(rule, self._context, command.text)
             if refused or problem:  # a rule that breaks forbids: what it would have said, nobody knows
                 await self.feed(e.WordsRefused(command.response_id, rule.written["entrypoint"]))
                 return
@@ -190,9 +228,10 @@ class Runner:
         try:
             await self._control.refer(self.call_id, to)
         except CallControlError as error:
-            fields = {"call_id": self.call_id, "said": str(error)}
+            fields = {"call_id": self.call_id, "status": error.status, "code": error.code}
             logger.warning("a transfer was not taken", extra=fields)
-            await self.feed(e.ReferFailed(why_not_referred(error)))
+            lost = error.status is None and error.sent  # it may be under way: a second one would ring twice
+            await self.feed(e.Referred(certain=False) if lost else e.ReferFailed(why_not_referred(error)))
         else:
             await self.feed(e.Referred())
 
@@ -226,8 +265,12 @@ class Runner:
         self._timers[name] = loop.call_later(seconds, self._fire, name)
 
     def _fire(self, name: str) -> None:
-        self._timers.pop(name, None)
-        self._spawn(self.feed(e.TimerFired(name)))
+        self._spawn(self._tell_fired(name, self._timers[name]))
+
+    async def _tell_fired(self, name: str, timer: asyncio.TimerHandle) -> None:
+        if self._timers.get(name) is timer:  # else it was cancelled, or began anew, since it ran out
+            del self._timers[name]
+            await self.feed(e.TimerFired(name))
 
     def _cancel_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)
@@ -254,19 +297,25 @@ class Runner:
             await self.feed(e.Failed(reason))
         except Exception as error:
             logger.error("a call ended without a word", extra={"call_id": self.call_id, "error": frames(error)})
+            with contextlib.suppress(CallControlError):
+                await self._control.hang_up(self.call_id)
+            self._finished.set()
+        if self.call.state is State.ENDED:  # what failed may have stood before its Finish
             self._finished.set()
 
     async def _release(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        if self._tools is not None:
-            await self._tools.close()
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            if self._tools is not None:
+                await self._tools.close()
+        finally:
+            current = asyncio.current_task()
+            tasks = [task for task in self._tasks if task is not current]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _context(arrival: e.CallArrived) -> CallContext:

@@ -66,8 +66,8 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining is not None or not self.started:
+            self.force_exit = self.should_exit  # not at once: live calls are hung up first, which takes seconds
             self.should_exit = True
-            self.force_exit = sig == signal.SIGINT
             return
         loop = asyncio.get_running_loop()
         self._draining = loop.create_task(self._drain())

@@ -25,6 +25,7 @@ _SAY = (
     "Say exactly the words between the triple quotes, in their own language, and nothing before or after them:\n"
     '"""{text}"""'
 )
+_SOUND = {"type": "audio/pcm", "rate": 24_000}  # of a session that no telephone belongs to
 FREELY = {
     "close": "say in one short sentence that you are sorry, that the call ends here, and goodbye. Ask nothing.",
     "goodbye": "say goodbye in one short sentence. Ask nothing.",
@@ -175,6 +176,19 @@ def _tracing(tracing: Any, names: Mapping[str, Any]) -> Any:
     metadata = {key: rendered(value) for key, value in tracing["metadata"].items()}
     named = {key: rendered(tracing[key]) for key in ("workflow_name", "group_id")}
     return {**named, "metadata": metadata} if metadata else named
+
+
+def without_telephone(session: Mapping[str, Any]) -> dict[str, Any]:
+    """Return session settings as a session of its own takes them, on a WebSocket that carries no telephone call.
+
+    The model stands in its address; answers are text, as the caller's turns are; no carrier settles the formats.
+    """
+    told = {key: value for key, value in session.items() if key != "model"}
+    if "output_modalities" in told:
+        told["output_modalities"] = ["text"]
+    if "audio" in told:
+        told["audio"] = {way: {**group, "format": _SOUND} for way, group in told["audio"].items()}
+    return told
 
 
 def _without(session: dict[str, Any], parameters: Iterable[str]) -> dict[str, Any]:

@@ -30,6 +30,14 @@ class Settings:
     called_header: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A service's address and the key for it, `""` for none."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings. Raises `SettingsError`, which says what is missing and where it comes from."""
     settings, wrong = inspect(environment)
@@ -68,6 +76,36 @@ def inspect(environment: Mapping[str, str] = os.environ) -> tuple[Settings, list
         websocket_base_url=websocket or _websocket_url(base_url),
         called_header=header,
     ), wrong
+
+
+def text_endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """Return where text models are asked. Raises `SettingsError`. A server on this machine needs no key."""
+    names = ("SWITCHBOARD_TEXT_BASE_URL", "OPENAI_BASE_URL")
+    name = next((name for name in names if environment.get(name, "").strip()), "")
+    base_url = _address(environment, name, ("http", "https")) if name else DEFAULT_BASE_URL
+    host = urlsplit(base_url).hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        key = _secret(environment, "OPENAI_API_KEY")
+        return Endpoint(base_url, _checked_secret("OPENAI_API_KEY", key) if key else "")
+    local = "SWITCHBOARD_TEXT_BASE_URL=http://localhost:11434/v1 names its server."
+    cure = f"{_SECRETS['OPENAI_API_KEY']} A model on this machine needs none: {local}"
+    if name == names[0]:
+        cure = f"{name} names a server that is not this machine: set its key, or any word where it wants none."
+    return Endpoint(base_url, _api_key(environment, cure))
+
+
+def live_endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """Return where a session with the real service is opened, a `wss://` address. Raises `SettingsError`."""
+    base_url = _address(environment, "OPENAI_BASE_URL", ("http", "https")) or DEFAULT_BASE_URL
+    websocket = _address(environment, "OPENAI_WEBSOCKET_BASE_URL", ("ws", "wss"))
+    return Endpoint(websocket or _websocket_url(base_url), _api_key(environment))
+
+
+def _api_key(environment: Mapping[str, str], cure: str = _SECRETS["OPENAI_API_KEY"]) -> str:
+    key = _secret(environment, "OPENAI_API_KEY")
+    if not key:
+        raise SettingsError("OPENAI_API_KEY", "is not set", cure)
+    return _checked_secret("OPENAI_API_KEY", key)
 
 
 @contextmanager

@@ -38,6 +38,11 @@ class Silence:
         self._since, self._anew = at, False
         return [StartTimer(TIMER, max(0.0, limit - self._counted))]
 
+    @property
+    def is_counting(self) -> bool:
+        """Whether nothing goes on; else a timer that runs out is a late one."""
+        return self._since is not None
+
     def over(self) -> int:
         """The limit is reached. Return how often it was before since the last sign of the caller."""
         self._counted, self._since = 0.0, None

@@ -4,14 +4,16 @@
 what must follow it follows then, or when its time is up.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.commands import CancelTimer, Command, StartTimer
+from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
 
 TIMER = "heard "  # and the line: the longest that a line may take to be heard
+MOST_WAITS = 5  # so often that time is given while the agent speaks, be it the words before the line
 
 Then = Callable[[], list[Command]]
 """What follows when a line was heard."""
@@ -25,7 +27,8 @@ class Speech:
     playing: set[str] = field(default_factory=set)
     _lines: dict[str, str] = field(default_factory=dict)
     _then: dict[str, Then] = field(default_factory=dict)
-    _heard_last: str = ""
+    _waits: dict[str, list[float]] = field(default_factory=dict)
+    _heard: deque[str] = field(default_factory=lambda: deque(maxlen=16))
 
     @property
     def busy(self) -> bool:
@@ -41,14 +44,25 @@ class Speech:
 
     def after(self, response_id: str, line: str, then: Then, within: float) -> list[Command]:
         """Let something follow a response that the model says by itself."""
-        if response_id == self._heard_last:
+        if self.was_heard(response_id):
             return then()
         self._lines[response_id] = line
         return self._await(line, then, within)
 
+    def awaits(self, line: str) -> bool:
+        """Tell whether something follows a line that is still to be heard."""
+        return line in self._then
+
     def _await(self, line: str, then: Then, within: float | None) -> list[Command]:
         self._then[line] = then
-        return [] if within is None else [StartTimer(TIMER + line, within)]
+        if within is None:
+            return []
+        self._waits[line] = [within] * MOST_WAITS
+        return [StartTimer(TIMER + line, self._waits[line].pop())]
+
+    def was_heard(self, response_id: str) -> bool:
+        """Tell whether a response, one of the latest, is over for the caller."""
+        return response_id in self._heard
 
     def line_of(self, response_id: str) -> str:
         """Return the line that a response says, or `""`."""
@@ -67,17 +81,36 @@ class Speech:
     def over(self, response_id: str) -> list[Command]:
         """A response is heard no more: what waited for its line follows."""
         self.playing.discard(response_id)
-        self._heard_last = response_id
+        self._heard.append(response_id)
         line = self._lines.pop(response_id, None)
         return self.follow(line) if line else []
+
+    def late(self, line: str) -> list[Command]:
+        """A line's time is up. Nobody is cut off in the middle of a word for it, as long as that can be helped."""
+        speaks = self.playing or self.responses.active is not None
+        if speaks and line in self._then and self._waits[line]:
+            return [StartTimer(TIMER + line, self._waits[line].pop())]
+        return self.follow(line)
 
     def follow(self, line: str) -> list[Command]:
         """A line is over, was lost, or its time is up: what waited for it follows, once."""
         then = self._then.pop(line, None)
         return [CancelTimer(TIMER + line), *then()] if then else []
 
+    def cut(self) -> list[Command]:
+        """Stop what is being said, also what is buffered of it: the SDK would only cancel (trap 20)."""
+        cancel: list[Command] = [Send({"type": "response.cancel"})] if self.responses.active else []
+        clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})] if self.playing else []
+        return [*cancel, *clear]
+
+    def detach(self) -> list[Command]:
+        """The sideband is lost: when what is being heard ends, nobody may tell."""
+        self.playing.clear()
+        return self.responses.detach()
+
     def forget(self) -> list[Command]:
-        """Let nothing follow any more: the call ends another way."""
+        """Let nothing follow any more, and ask for no response that is still wanted: the call ends another way."""
+        self.responses.forget()
         timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]
         self._then.clear()
         return timers

@@ -20,17 +20,26 @@ class ToolCalls:
 
     count: int = 0
     running: dict[str, Running] = field(default_factory=dict)
+    _owed: set[str] = field(default_factory=set)
 
     def begin(self, tool_call_id: str, name: str, response_id: str) -> None:
         """A tool is called."""
         self.count += 1
         self.running[tool_call_id] = Running(name, response_id or tool_call_id)
 
-    def end(self, tool_call_id: str) -> str | None:
-        """A tool has its result. Return the response that can go on, None while others of the same one run."""
+    def end(self, tool_call_id: str, *, go_on: bool = True) -> str | None:
+        """A tool has its result. Return the response that can go on, None while others of the same one run.
+
+        None, too, when none of its results wants the model to `go_on`.
+        """
         ended = self.running.pop(tool_call_id, None)
         response_id = ended.response_id if ended else tool_call_id
-        return None if any(other.response_id == response_id for other in self.running.values()) else response_id
+        if go_on:
+            self._owed.add(response_id)
+        if response_id not in self._owed or any(other.response_id == response_id for other in self.running.values()):
+            return None
+        self._owed.discard(response_id)
+        return response_id
 
 
 @dataclass(slots=True)

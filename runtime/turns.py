@@ -38,8 +38,11 @@ class Turns:
         return True
 
     def settle(self, *, by_service: bool) -> bool:
-        """The service answers by itself again, or will not. Return whether a turn waits for its answer."""
-        if self.by is not AnsweredBy.ASKED:
+        """The service answers by itself again, or will not. Return whether a turn waits for its answer.
+
+        It may say so late: who went on answering then would answer each turn a second time.
+        """
+        if self.by is not AnsweredBy.ASKED and not (self.by is AnsweredBy.US and by_service):
             return False
         self.by = AnsweredBy.SERVICE if by_service else AnsweredBy.US
         waiting, self.waiting = self.waiting, False

@@ -4,6 +4,7 @@ A result always has `say`, a sentence for the caller; the other keys tell the mo
 here raises because of what a caller said.
 """
 
+import re
 import sqlite3
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -107,6 +108,24 @@ def book_table(call: CallContext, name: str, people: int, day: str, time: str) -
         "say": f"Your table for {people} is booked on {speak_moment(starts)}, under the name {name}. "
         f"Your reference is {speak_digits(reference)}.",
     }
+
+
+def find_guest(call: CallContext) -> dict[str, Any]:
+    """Find the name that this caller booked by last. Asked while it rings; knows nobody who withholds the number."""
+    with transaction(_SCHEMA) as connection:
+        found = connection.execute(
+            "SELECT name FROM restaurant_bookings WHERE caller = ? AND caller <> '' ORDER BY starts DESC", [call.caller]
+        ).fetchone()
+    return {"guest": found[0] if found else ""}
+
+
+def promises_a_discount(words: str) -> bool:
+    """Tell whether the agent is about to promise what only the staff may: a rule of its guardrails.
+
+    Args:
+        words: What the agent has said so far in this answer.
+    """
+    return re.search(r"\b(discount|for free|on the house|[0-9]+ ?(%|percent) off)\b", words, re.IGNORECASE) is not None
 
 
 def cancel_table(reference: str) -> dict[str, Any]:

@@ -24,6 +24,9 @@ def main() -> int:
     served.start()
     while not server.started and served.is_alive():
         time.sleep(0.01)
+    if not server.started:
+        print(f"The order book cannot listen on port {PORT}: stop what listens there.", file=sys.stderr)
+        return 1
     os.environ["SWITCHBOARD_HTTP_HOSTS"] = f"localhost:{PORT}"
     try:
         return switchboard(["demo", "takeaway", "--agents", str(CATALOG)])

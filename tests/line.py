@@ -9,7 +9,7 @@ from runtime.abilities import ToolReader
 from runtime.commands import Record
 from runtime.current import Current
 from runtime.host import Host
-from runtime.runner import Observer, Runner
+from runtime.runner import Observer, Runner, Witness
 from runtime.settings import Settings
 from runtime.simulator import Behavior, Script, Service, SimulatedCall, serving
 from tests.house import MINIMAL, catalog
@@ -65,6 +65,7 @@ async def line(
     current: Current | None = None,
     observers: tuple[Observer, ...] = (),
     max_calls: int | None = None,
+    witness: Witness | None = None,
     pace: float = 0,
     **service: Any,
 ) -> AsyncIterator[Line]:
@@ -78,6 +79,6 @@ async def line(
     async with serving(simulator.app) as url:
         settings = Settings(key, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
         live = current or Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool))
-        host = Host(live, settings, (observe, *observers), max_calls=max_calls)
+        host = Host(live, settings, (observe, *observers), max_calls=max_calls, witness=witness)
         async with serving(host.app) as address:
             yield Line(simulator, host, address, records)

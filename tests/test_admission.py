@@ -56,7 +56,16 @@ def test_a_refused_call_takes_no_place_and_leaves_none() -> None:
 
 def test_who_has_not_rung_for_an_hour_is_forgotten() -> None:
     admission, often = Admission(), limits(calls_per_caller_per_hour=5)
-    for number in range(10_002):
+    for number in range(10_001):
         admission.admit(f"rtc_{number}", "desk", f"+1555{number}", often, 0)
     admission.admit("rtc_later", "desk", CALLER, often, HOUR_SECONDS + 1)
     assert len(admission._rang) == 1
+
+
+def test_a_busy_hour_is_not_looked_through_for_each_call() -> None:
+    admission, often = Admission(), limits(calls_per_caller_per_hour=5)
+    for number in range(12_000):
+        admission.admit(f"rtc_{number}", "desk", f"+1555{number}", often, 0)
+    before = admission._rang
+    admission.admit("rtc_later", "desk", CALLER, often, HOUR_SECONDS - 1)
+    assert admission._rang is before, "all of them rang within the hour, and were just looked at"

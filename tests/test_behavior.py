@@ -79,6 +79,20 @@ def test_a_declared_farewell_is_the_last_that_is_heard() -> None:
     assert (spoken(call)[-1], made.outcome) == ("Thank you for calling. Goodbye.", "agent_hung_up")
 
 
+LONG = "word " * 100
+
+
+def test_a_long_goodbye_is_heard_to_its_end() -> None:
+    call, made = play(GREETS + "tools: [{use: hang_up}]\n", Turn("Bye.", ((LONG, ToolUse("hang_up")),)), hangs_up=False)
+    assert (call.heard, made.outcome) == (2, "agent_hung_up")
+
+
+def test_the_last_words_are_heard_also_after_a_long_answer() -> None:
+    limits = "limits: {duration: {seconds: 15, warn_seconds: 0, farewell: I have to go.}}\n"
+    call, made = play(GREETS + limits, Turn("Tell me.", (LONG,)), Silence(60), hangs_up=False)
+    assert (call.heard, spoken(call)[-1], made.outcome) == (3, "I have to go.", "too_long")
+
+
 # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 TO_KITCHEN = Turn("My pizza is late.", (ToolUse("transfer", '{"destination": "kitchen"}'),))
@@ -107,6 +121,13 @@ def test_a_transfer_that_is_refused_tells_the_model_why(status: int, why: str) -
     call, _ = play(GREETS + KITCHEN, TO_KITCHEN, Turn(None), behavior=Behavior(refer_status=status))
     assert why in outputs(call)[0]
     assert spoken(call)[2] == "The kitchen does not pick up."
+
+
+def test_a_transfer_whose_answer_is_lost_may_be_under_way_and_is_waited_for() -> None:
+    lost = Behavior(refer_response="lost", refer_is_relayed=False)
+    call, made = play(GREETS + KITCHEN, TO_KITCHEN, Turn(None), behavior=lost, patience=40.0)
+    assert made.told("transfer relayed") == [{"certain": False}]
+    assert "nobody confirmed it in time" in outputs(call)[0]
 
 
 # ── keypad, messages, waiting ─────────────────────────────────────────────────────────────────────────────────
@@ -173,7 +194,7 @@ def test_silence_is_asked_about_and_then_ends_the_call() -> None:
 
 def test_a_call_of_half_an_hour_is_warned_and_ended_with_a_line_whoever_speaks() -> None:
     duration = "limits: {duration: {seconds: 1800, warning: One minute left., farewell: I have to go.}}\n"
-    chat = Script.repeat(Turn("Tell me more.", ("Once upon a time there was a telephone that never stopped.",)))
+    chat = Script.repeat(Turn("Tell me more.", ("Once upon a time there was a telephone that never stopped. " * 20,)))
     kept: list[Any] = []
 
     async def work() -> None:
@@ -243,7 +264,9 @@ def test_a_result_that_comes_after_an_interruption_is_still_told() -> None:
     covered = {"after_seconds": 0.1, "lines": ["One moment, I am looking for a table in our book, which is long."]}
     agent = slow("slow_tool", while_running=covered)
     kept: list[Any] = []
-    script = Script((Turn("A table?", (ToolUse("slow_tool"),)), Interrupt("Hello?", ("Yes, I am here.",)), Turn(None)))
+    script = Script(
+        (Turn("A table?", (ToolUse("slow_tool"),)), Interrupt("Hello?", ("Yes, I am here.",)), Turn(None)), patience=0.5
+    )
 
     async def work() -> None:
         async with line(agent, read_tool=read_tool) as made:
@@ -291,6 +314,22 @@ def test_an_answered_call_that_cannot_be_steered_is_put_through() -> None:
     call, made = play(agent, behavior=Behavior(attach_not_found=1000), hangs_up=False)
     assert call.peer.referred == "tel:+15550123456"
     assert made.outcome in ("transferred", "attach_failed")
+
+
+@pytest.mark.parametrize(("status", "cause"), [(500, "model_unreachable"), (429, "quota")])
+def test_a_service_that_cannot_take_the_call_leaves_it_to_the_carrier(status: int, cause: str) -> None:
+    agent = GREETS + f"on_failure: {{{cause}: {{reject: 480}}}}\n"
+    call, made = play(agent, behavior=Behavior(accept_fails=(status,) * 1000), hangs_up=False)
+    assert call.peer.rejected == 480
+    assert made.outcome == cause
+
+
+def test_a_sideband_that_is_lost_in_the_middle_is_back_before_the_caller_notices() -> None:
+    steps = [Turn("Hello?", ("Yes?",)), Turn("Are you there?", ("I am.",))]
+    call, made = play(GREETS, *steps, behavior=Behavior(sideband_lost_after=2))
+    assert spoken(call)[-1] == "I am."
+    assert made.told("attached again")
+    assert made.outcome == "caller_hung_up"
 
 
 def test_one_call_too_many_is_busy() -> None:
@@ -366,15 +405,6 @@ def test_a_rule_in_python_is_asked_and_obeyed() -> None:
     guard = "guardrails: {rules: ['tests.test_behavior:promises'], instead: I take that back.}\n"
     call, _ = play(GREETS + guard, Turn("Is it sure?", ("I promise. " * 30,)), Turn(None))
     assert spoken(call)[-1] == "I take that back."
-
-
-LOOKS_UP = (
-    MINIMAL
-    + """
-greeting: Hello {{{{ guest }}}}.
-lookup: {{entrypoint: "tests.test_behavior:{function}", defaults: {{guest: you}}}}
-"""
-)
 
 
 LOOKS_UP = (

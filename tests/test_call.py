@@ -307,6 +307,12 @@ def test_a_release_that_is_never_confirmed_makes_us_answer() -> None:
     assert play.types == ["response.create"]
 
 
+def test_a_release_that_is_confirmed_late_is_answered_by_the_service_alone() -> None:
+    play = Play(GUARDED).active().greeted().over("cancelled") >> e.TimerFired("confirm")
+    play >> e.SessionConfirmed(play.settings.declared(held=False)) >> e.CallerTurnEnded()
+    assert play.sent == []
+
+
 def test_an_agent_that_declares_no_answers_gets_none_from_us() -> None:
     silent = "turn_detection: {type: semantic_vad, create_response: false}\n"
     play = Play(GUARDED + silent).active().greeted() >> e.CallerTurnEnded()
@@ -321,6 +327,13 @@ def test_a_hello_that_nobody_told_us_of_does_not_leave_the_caller_in_silence() -
     assert play.types == ["response.create"]
     play >> e.CallerTurnEnded()
     assert play.sent == []
+
+
+def test_a_call_that_waits_for_a_hello_is_not_ended_before_it_was_greeted() -> None:
+    play = Play(WAITS + "limits: {first_words_seconds: 5}\n").active() >> e.TimerFired("first words")
+    assert not play.done(HangUp)
+    play >> e.TimerFired("hello")
+    assert play.types == ["response.create"]
 
 
 def test_a_caller_who_only_presses_a_key_is_greeted() -> None:
@@ -568,6 +581,25 @@ def test_a_failure_of_ours_ends_the_call_from_everywhere(state: State) -> None:
     if play.call.state is not State.ENDED:
         play >> e.HungUp()
     assert play.call.outcome in (Outcome.FAILED, Outcome.DRAINED)
+
+
+def test_a_failure_during_the_goodbye_hangs_up_and_a_second_one_ends_the_call() -> None:
+    """A call that is not hung up goes on at the service, with a model that nobody steers."""
+    play = Play().active() >> e.DrainEnded() >> e.Failed("KeyError")
+    assert play.done(HangUp)
+    play >> e.Failed("KeyError")
+    assert play.call.state is State.ENDED
+
+
+def test_a_failure_before_a_call_is_understood_frees_the_caller() -> None:
+    play = Play() >> e.Failed("KeyError")
+    assert play.done(Reject) == [Reject(503)]
+    assert (play >> e.HungUp()).done(Finish)
+
+
+def test_a_call_that_comes_while_the_drain_ends_is_hung_up_once_it_is_accepted() -> None:
+    play = Play() >> e.DrainEnded() >> Play().arrival >> e.Accepted()
+    assert play.done(HangUp)
 
 
 def test_usage_is_added_up_as_it_comes() -> None:

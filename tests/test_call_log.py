@@ -8,25 +8,31 @@ from typing import Any
 
 import pytest
 
+from runtime import threads
 from runtime.call_log import CallLog
 from runtime.commands import Record
 from runtime.runner import Runner
-from runtime.simulator import Script, ToolUse, Turn
-from tests.house import MINIMAL, run
+from runtime.simulator import Script, ToolUse, Turn, clock
+from tests.house import MINIMAL
 from tests.line import line
 
 TAKES = MINIMAL + "tools: [{use: take_message, fields: [{name: message, description: What to pass on}]}]\n"
-LEAVES = Script((Turn("Tell her I rang.", (ToolUse("take_message", '{"message": "I rang."}'), "It is kept.")),))
+LEAVES = Script(
+    (Turn("Tell her I rang.", (ToolUse("take_message", '{"message": "I rang."}'), "It is kept.")),), caller_first=True
+)
+HALF_AN_EMOJI = Script(
+    (Turn("Tell her.", (ToolUse("take_message", r'{"message": "I rang \ud83d"}'), "It is kept.")),), caller_first=True
+)
 
 
-def ring(log: CallLog) -> None:
+def ring(log: CallLog, script: Script = LEAVES) -> None:
     async def work() -> None:
         async with line(TAKES, observers=(log,)) as made:
-            call = await made.ring(script=LEAVES)
+            call = await made.ring(script=script)
             await call.ended.wait()
             await made.quiet()
 
-    run(work())
+    clock.run(work(), threads.at_work)
 
 
 def test_a_call_is_one_line_with_its_message_that_only_the_owner_reads(tmp_path: Path) -> None:
@@ -36,6 +42,12 @@ def test_a_call_is_one_line_with_its_message_that_only_the_owner_reads(tmp_path:
     assert written["messages"] == [{"message": "I rang."}]
     assert (written["caller"], written["agent"], written["outcome"]) == ("+15557654321", "desk", "caller_hung_up")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_message_that_no_encoding_takes_is_kept_as_its_json(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+    ring(CallLog(file), HALF_AN_EMOJI)
+    assert json.loads(file.read_text("utf-8"))["messages"] == [{"message": "I rang \ud83d"}]
 
 
 def test_calls_are_appended(tmp_path: Path) -> None:

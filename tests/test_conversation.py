@@ -29,7 +29,8 @@ NO_SILENCE = "limits: {silence: null}\n"
 
 
 def read_tool(written: Mapping[str, Any]) -> ToolDefinition:
-    return ToolDefinition(written["name"], "", {}, written, lambda context, arguments: None)
+    takes = {"words": {"type": "string"}} if written["name"].startswith("rule") else {}
+    return ToolDefinition(written["name"], "", {"properties": takes}, written, lambda context, arguments: None)
 
 
 def ended(play: Play) -> Outcome | None:
@@ -47,8 +48,8 @@ def test_a_goodbye_that_the_model_says_itself_is_heard_before_the_call_ends() ->
     play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye!")
     play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
     assert not play.done(HangUp)
-    assert play.started("heard farewell") == 12
     play >> e.ResponseDone("resp_9", "completed")
+    assert play.started("heard farewell") == 12
     assert not play.done(HangUp)
     play >> e.PlaybackEnded("resp_9")
     assert play.done(HangUp)
@@ -63,6 +64,7 @@ def test_a_goodbye_that_was_heard_already_ends_the_call_at_once() -> None:
         >> e.PlaybackEnded("resp_9")
         >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
     )
+    play >> e.ResponseDone("resp_9", "completed")
     assert play.done(HangUp)
 
 
@@ -85,23 +87,94 @@ def test_an_interrupted_goodbye_ends_the_call() -> None:
     assert play.done(HangUp)
 
 
+def test_a_goodbye_that_is_being_heard_is_not_cut_off_when_its_time_is_up() -> None:
+    play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye …")
+    play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    play >> e.ResponseDone("resp_9", "completed")
+    for _ in range(4):
+        play >> e.TimerFired("heard farewell")
+        assert play.started("heard farewell") == 12
+    play >> e.TimerFired("heard farewell")
+    assert play.done(HangUp), "its end may have been lost"
+
+
+def test_a_goodbye_that_reached_the_limit_of_its_tokens_is_heard_as_far_as_it_goes() -> None:
+    play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.ResponseCreated("resp_10", "farewell")
+    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "incomplete", line="farewell")
+    assert not play.done(HangUp)
+    play >> e.PlaybackEnded("resp_10")
+    assert play.done(HangUp)
+
+
 def test_a_goodbye_that_is_never_heard_ends_after_its_time() -> None:
     play = Play(SAYS_GOODBYE).talking().calls("hang_up") >> e.TimerFired("heard farewell")
     assert play.done(HangUp)
 
 
-def test_a_caller_who_speaks_into_the_goodbye_is_not_answered_any_more() -> None:
-    play = Play(SAYS_GOODBYE + "turn_detection: {type: server_vad, create_response: false}\n").talking()
-    play.calls("hang_up") >> e.CallerSpoke() >> e.CallerTurnEnded()
-    assert play.sent == []
+ENDS = """
+greeting: {text: Hello., interruptible: false}
+tools: [{use: hang_up, farewell: Goodbye.}, {entrypoint: 'shop:book', while_running: {after_seconds: 2, lines: [One.]}}]
+guardrails: {never_say: [guarantee], rules: ['shop:promises']}
+"""
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        e.CallerTurnEnded(),
+        e.DigitPressed("1"),
+        e.ToolCalled("call_2", "book", "{}", "resp_9"),
+        e.ToolFinished("call_1", "book", "1"),
+        e.TimerFired("slow call_1"),
+        e.TimerFired("silence"),
+        e.TimerFired("warning"),
+        e.TimerFired("keys"),
+        e.AgentSaying("resp_9", "I guarantee that"),
+        e.WordsRefused("resp_9", "shop:promises"),
+        e.ResponseDone("resp_9", "failed", "server_error"),
+    ],
+    ids=lambda event: type(event).__name__ + getattr(event, "name", ""),
+)
+def test_nothing_is_said_or_begun_behind_the_last_words(event: e.Event) -> None:
+    play = Play(ENDS, read_tool=read_tool).active().greeted().over() >> e.PlaybackEnded("resp_1")
+    play >> e.TimerFired("confirm") >> e.CallerSpoke() >> e.CallerTurnEnded()  # so that each answer is ours to ask for
+    play >> e.ResponseCreated("resp_8", "answer") >> e.ToolCalled("call_1", "book", "{}", "resp_8")
+    play >> e.ResponseDone("resp_8", "completed") >> e.ResponseCreated("resp_9") >> e.TimerFired("duration")
+    asked = []
+    over = e.ResponseDone("resp_9", "completed")
+    for one in (event, over, e.ResponseCreated("resp_10", "farewell"), e.ResponseDone("resp_10", "completed")):
+        play >> one
+        asked += [
+            *play.types,
+            *(timer.name for timer in play.done(StartTimer) if timer.name in ("keys", "slow call_1")),
+        ]
+        assert not play.done(RunTool)
+    assert asked == ["response.create"], "the farewell, and nothing else"
 
 
 def test_hanging_up_waits_for_a_tool_that_still_runs() -> None:
     play = Play("tools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n", read_tool=read_tool).talking()
     play >> e.ResponseCreated("resp_9") >> e.ToolCalled("call_1", "book", "{}", "resp_9")
-    play >> e.ToolCalled("call_2", "hang_up", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", "hang_up", "{}", "resp_9") >> e.ResponseDone("resp_9", "completed")
     assert "another tool still runs" in play.output
     assert play.call.state is State.ACTIVE
+
+
+def test_a_tool_that_is_called_after_hanging_up_in_the_same_response_still_runs() -> None:
+    play = Play("tools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n", read_tool=read_tool).talking()
+    play >> e.ResponseCreated("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", "book", "{}", "resp_9")
+    assert play.done(RunTool)
+    play >> e.ResponseDone("resp_9", "completed")
+    assert "another tool still runs" in play.output
+
+
+def test_a_hang_up_in_a_response_whose_end_is_never_told_is_carried_out_after_a_while() -> None:
+    play = Play(SAYS_GOODBYE).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    assert play.started("hang up") == 5
+    play >> e.TimerFired("hang up")
+    assert play.call.state is State.ENDING
 
 
 # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,6 +221,21 @@ def test_an_address_that_is_not_in_the_file_cannot_be_reached(arguments: str) ->
     assert "There is no destination" in play.output
 
 
+BY_DAY = """
+tools:
+  - use: transfer
+    destinations: [{name: kitchen, to: 'tel:+15550123456', when: The caller is hungry., hours: lunch}]
+hours: {lunch: {timezone: UTC, weekly: {fri: ["11:00-17:05"]}}}
+"""
+
+
+def test_a_destination_outside_of_its_hours_cannot_be_reached_and_the_model_hears_until_when() -> None:
+    assert Play(BY_DAY).talking().calls("transfer", to("kitchen")).done(Refer)  # the call came on a Friday at 17:00
+    play = Play(BY_DAY).talking().after(600).calls("transfer", to("kitchen"))
+    assert not play.done(Refer)
+    assert "cannot be reached now: it is outside of the hours lunch: closed until Friday" in play.output
+
+
 def test_a_transfer_is_confirmed_by_the_calls_end_and_by_nothing_else() -> None:
     """Trap 22: a 200 from refer means only that it was relayed."""
     play = transferring()
@@ -180,6 +268,38 @@ def test_a_caller_who_hangs_up_before_the_transfer_has_not_been_transferred() ->
     play = Play(KITCHEN).talking().calls("transfer", to("kitchen")) >> e.SidebandClosed(1006)
     play >> e.AttachFailed("404", gone=True)
     assert ended(play) is Outcome.CALLER_HUNG_UP
+
+
+def test_a_transfer_whose_answer_comes_after_the_calls_end_was_one() -> None:
+    play = Play(KITCHEN).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    play >> e.SidebandClosed(1006) >> e.AttachFailed("404", gone=True) >> e.Referred()
+    assert ended(play) is Outcome.TRANSFERRED
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_drain_leaves_a_caller_who_is_being_transferred_to_the_transfer(answered: bool) -> None:
+    play = Play(KITCHEN).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    for event in [e.Referred(), e.DrainEnded()] if answered else [e.DrainEnded(), e.Referred()]:
+        play >> event
+        assert not play.sent, "a farewell, and the hang-up after it, would break the transfer"
+    play >> e.SidebandClosed(1006)
+    assert ended(play) is Outcome.TRANSFERRED
+
+
+def test_a_drained_call_whose_transfer_fails_ends() -> None:
+    play = transferring() >> e.DrainEnded() >> e.TimerFired("transfer")
+    assert play.done(HangUp)
+    assert play.sent == []
+    assert ended(play) is Outcome.DRAINED
+
+
+def test_a_sideband_lost_for_good_during_a_transfer_sends_no_second_one() -> None:
+    fallback = "on_failure: {attach_failed: {transfer: bar}}\n"
+    play = Play(KITCHEN + fallback).talking().calls("transfer", to("kitchen")).said("resp_10", "announce")
+    play >> e.Referred() >> e.SidebandClosed(1006) >> e.AttachFailed("503", gone=False)
+    assert not play.done(Refer)
+    assert not play.done(HangUp)
+    assert (play >> e.TimerFired("transfer")).done(HangUp)
 
 
 def test_one_transfer_at_a_time() -> None:
@@ -222,6 +342,17 @@ def test_the_end_key_ends_the_collection_and_is_no_digit() -> None:
     assert play.output == "The caller pressed 4 2."
 
 
+def test_keys_beyond_a_collection_reach_the_model_as_a_message() -> None:
+    play = press(Play(SIX).talking(), "1234567").calls("keypad")
+    assert play.output == "The caller pressed 1 2 3 4 5 6."
+    assert play.started("keys") == 1.5
+
+
+def test_digits_are_collected_once_at_a_time() -> None:
+    play = Play(SIX).talking().calls("keypad").calls("keypad", "{}", "resp_10", "call_2")
+    assert play.output == "Digits are being collected already."
+
+
 def test_a_pause_ends_the_collection_with_what_there_is() -> None:
     play = press(Play(SIX).talking().calls("keypad"), "12") >> e.TimerFired("keypad")
     assert play.output == "The caller pressed 1 2. That is 2 of 6."
@@ -260,6 +391,23 @@ def test_keys_during_a_guarded_greeting_are_answered_after_it() -> None:
     assert play.types == ["conversation.item.create"]
     play.over() >> e.PlaybackEnded("resp_1") >> e.SessionConfirmed(play.settings.declared(held=False))
     assert play.types == ["response.create"]
+
+
+def test_keys_before_the_session_is_confirmed_are_told_afterwards() -> None:
+    play = press(Play().attached(), "1") >> e.TimerFired("keys")
+    play >> play.confirmation()
+    assert play.started("keys") == 1.5
+    play >> e.TimerFired("keys")
+    assert play.types == ["conversation.item.create", "response.create"]
+
+
+def test_the_time_for_digits_begins_when_the_caller_has_heard_what_to_press() -> None:
+    play = Play(SIX).talking() >> e.ResponseCreated("resp_9") >> e.PlaybackStarted("resp_9")
+    play >> e.ToolCalled("call_1", "keypad", "{}", "resp_9") >> e.ResponseDone("resp_9", "completed")
+    play >> e.TimerFired("keypad")
+    assert play.started("keypad") == 10
+    play >> e.PlaybackEnded("resp_9") >> e.TimerFired("keypad")
+    assert play.output == "The caller pressed no digit within 10 seconds."
 
 
 def test_digits_are_private() -> None:
@@ -331,15 +479,39 @@ def test_a_call_is_warned_before_its_end_and_ended_with_a_line() -> None:
     assert ended(play) is Outcome.TOO_LONG
 
 
+@pytest.mark.parametrize("duration", ["{seconds: 600, warn_seconds: 0}", "{seconds: 50}"])
+def test_a_call_without_time_for_a_warning_has_none(duration: str) -> None:
+    play = Play(f"limits: {{duration: {duration}}}\n").active()
+    assert not [timer for timer in play.done(StartTimer) if timer.name == "warning"]
+
+
+def test_nothing_that_was_still_to_be_said_comes_before_the_last_words() -> None:
+    play = Play().talking() >> e.ResponseCreated("resp_9") >> e.TimerFired("warning") >> e.TimerFired("duration")
+    play >> e.ResponseDone("resp_9", "completed")
+    assert play.line == "farewell"
+
+
 def test_a_call_lasts_half_an_hour_when_nothing_is_declared() -> None:
     play = Play().active()
     assert play.started("duration") == pytest.approx(1797)
+
+
+def test_a_call_that_is_over_stops_a_long_answer_so_that_its_farewell_is_heard() -> None:
+    play = Play("limits: {duration: {farewell: Goodbye.}}\n").talking() >> e.ResponseCreated("resp_3")
+    play >> e.PlaybackStarted("resp_3") >> e.TimerFired("duration")
+    assert play.types == ["response.cancel", "output_audio_buffer.clear"]
+    play >> e.PlaybackEnded("resp_3", interrupted=True) >> e.ResponseDone("resp_3", "cancelled", "client_cancelled")
+    assert '"""Goodbye."""' in play.says
 
 
 def test_a_duration_that_ends_during_a_transfer_waits_for_it() -> None:
     play = transferring() >> e.TimerFired("duration")
     assert play.started("duration") == 32
     assert play.call.state is State.ACTIVE
+
+
+def test_a_caller_who_is_being_transferred_is_not_warned() -> None:
+    assert (transferring() >> e.TimerFired("warning")).did == []
 
 
 def test_a_duration_that_ends_while_the_sideband_is_lost_hangs_up() -> None:
@@ -407,6 +579,20 @@ def test_silence_does_not_count_before_anybody_was_heard_or_while_the_sideband_i
     assert play.started("silence") > 0
 
 
+@pytest.mark.parametrize("begun", [(e.ResponseCreated("resp_3"), e.PlaybackStarted("resp_3")), (e.CallerSpoke(),)])
+def test_what_ended_while_the_sideband_was_lost_does_not_keep_silence_from_counting(begun: tuple[e.Event, ...]) -> None:
+    play = Play(SILENCE).talking()
+    for event in (*begun, e.SidebandClosed(1006), e.Attached()):
+        play >> event
+    assert play.started("silence") > 0
+
+
+@pytest.mark.parametrize("event", [e.CallerSpoke(), e.ResponseCreated("resp_3"), e.ToolCalled("call_1", "book", "{}")])
+def test_silence_that_was_broken_at_the_last_moment_is_none(event: e.Event) -> None:
+    play = Play(SILENCE).talking() >> event >> e.TimerFired("silence")
+    assert play.did == []
+
+
 def test_silence_can_be_switched_off() -> None:
     play = Play(NO_SILENCE).talking()
     assert not [timer for timer in play.done(StartTimer) if timer.name == "silence"]
@@ -432,6 +618,15 @@ def test_tools_beyond_the_limit_are_refused_and_the_model_is_told() -> None:
     play.said("resp_10", "after resp_9").calls("book", "{}", "resp_11", "call_2")
     assert not play.done(RunTool)
     assert "No more tools" in play.output
+    (asked,) = [sent["response"] for sent in play.sent if sent["type"] == "response.create"]
+    assert asked["tool_choice"] == "none", "or it could ask, and be refused, for ever"
+
+
+def test_a_call_can_be_ended_however_many_tools_were_called() -> None:
+    tools = "limits: {tool_calls: 1}\ntools: [{use: hang_up}, {entrypoint: 'shop:book'}]\n"
+    play = Play(tools, read_tool=read_tool).talking().calls("book") >> e.ToolFinished("call_1", "book", "1")
+    play.said("resp_10", "after resp_9").calls("hang_up", "{}", "resp_11", "call_2")
+    assert play.call.state is State.ENDING
 
 
 # ── slow tools ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -478,6 +673,24 @@ def test_a_tool_that_took_too_long_is_told_with_its_line_and_the_model_knows() -
     assert '"""Our book does not open."""' in play.says
 
 
+@pytest.mark.parametrize("slow_one_is_last", [True, False])
+def test_what_one_tool_found_is_told_though_another_took_too_long(slow_one_is_last: bool) -> None:
+    tools = "tools: [{entrypoint: 'shop:find'}, {entrypoint: 'shop:book', on_timeout: No book.}]\n"
+    play = Play(tools, read_tool=read_tool).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "find", "{}", "resp_9") >> e.ToolCalled("call_2", "book", "{}", "resp_9")
+    play >> e.ResponseDone("resp_9", "completed")
+    results = [
+        e.ToolFinished("call_1", "find", "a table"),
+        e.ToolFinished("call_2", "book", "It took too long.", failed=True, too_slow=True),
+    ]
+    asked = []
+    more = [e.ResponseCreated("resp_10", "timeout call_2"), e.ResponseDone("resp_10", "completed")]
+    for event in [*(results if slow_one_is_last else reversed(results)), *more]:
+        play >> event
+        asked += [sent["response"]["metadata"]["switchboard"] for sent in play.sent if "response" in sent]
+    assert asked == ["timeout call_2", "after resp_9"]
+
+
 def test_a_result_that_comes_after_an_interruption_is_still_told() -> None:
     play = slow() >> e.CallerSpoke() >> e.CallerTurnEnded() >> e.ResponseCreated("resp_10")
     play >> e.ToolFinished("call_1", "book", "at eight")
@@ -494,7 +707,10 @@ instructions: You know every invoice.
 tools: [{use: hang_up}]
 limits: {duration: {seconds: 60}}
 """
-HANDS_OFF = "voice: sage\nhandoffs: [{agent: billing, when: About an invoice., announce: Let me hand you over.}]\n"
+HANDS_OFF = """voice: sage
+handoffs:
+  - {agent: billing, when: About an invoice., announce: Let me hand you over.}
+"""
 
 
 def handing() -> Play:
@@ -507,6 +723,33 @@ def test_a_handoff_is_announced_and_then_run() -> None:
     assert not play.done(RunTool)
     play.said("resp_10", "announce")
     assert play.done(RunTool) == [RunTool("call_1", "hand_off_to_billing", "{}")]
+
+
+SHOP = "name: shop\ninstructions: You know every ware.\n"
+TO_SHOP = "  - {agent: shop, when: About a ware., announce: To the shop.}\n"
+
+
+@pytest.mark.parametrize("second", ["hand_off_to_shop", "transfer"])
+def test_a_caller_is_put_through_to_one_place_however_many_a_response_names(second: str) -> None:
+    """A second announcement once took the first one's place, and who waited for the first waited for ever."""
+    play = Play(HANDS_OFF + TO_SHOP + KITCHEN, BILLING, SHOP).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "hand_off_to_billing", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", second, to("kitchen"), "resp_9")
+    assert "to one place only" in play.output
+    play >> e.ResponseDone("resp_9", "completed")
+    play.said("resp_10", "announce")
+    assert play.done(RunTool) == [RunTool("call_1", "hand_off_to_billing", "{}")]
+    play >> e.HandedOff("billing") >> e.ToolFinished("call_1", "hand_off_to_billing", "{}")
+    assert play.line == "after resp_9"
+
+
+def test_a_caller_who_is_being_transferred_is_not_handed_off() -> None:
+    play = Play(HANDS_OFF + KITCHEN, BILLING).talking() >> e.ResponseCreated("resp_9")
+    play >> e.ToolCalled("call_1", "transfer", to("kitchen"), "resp_9")
+    play >> e.ToolCalled("call_2", "hand_off_to_billing", "{}", "resp_9")
+    assert "to one place only" in play.output
+    play >> e.ResponseDone("resp_9", "completed")
+    assert play.said("resp_10", "announce").done(Refer)
 
 
 def test_a_handoff_tells_the_service_the_other_agents_session_before_the_result() -> None:
@@ -593,9 +836,30 @@ def test_a_model_that_does_not_answer_any_more_never_leaves_the_caller_in_silenc
     assert ended(play) == outcome
 
 
+def test_a_model_that_cannot_even_greet_never_leaves_the_caller_in_silence() -> None:
+    play = Play("greeting: Hello.\n").active()
+    for number in range(1, 5):
+        play >> e.ResponseCreated(f"resp_{number}", "greeting")
+        play >> e.ResponseDone(f"resp_{number}", "failed", "insufficient_quota", line="greeting")
+        if number < 4:
+            play >> e.TimerFired("response")
+    assert play.done(HangUp)
+    assert ended(play) == "quota"
+
+
 def test_a_model_that_does_not_answer_any_more_is_replaced_by_somebody_who_does() -> None:
     play = lost(Play(KITCHEN + "on_failure: {quota: {transfer: kitchen}}\n").talking(), "insufficient_quota")
     assert play.done(Refer) == [Refer("tel:+15550123456")]
+
+
+def test_a_fallback_takes_the_place_of_a_transfer_that_waits_for_its_announcement() -> None:
+    play = Play(KITCHEN + "on_failure: {model_unreachable: {transfer: bar}}\n").talking()
+    play.calls("transfer", to("kitchen")) >> e.ResponseCreated("resp_10", "announce")
+    play >> e.PlaybackStarted("resp_10") >> e.ResponseDone("resp_10", "completed", line="announce")
+    play = lost(play, "server_error")
+    assert play.done(Refer) == [Refer("sip:bar@example.com")]
+    play >> e.TimerFired("heard announce")
+    assert not play.done(Refer)
 
 
 def test_a_busy_agent_that_transfers_never_attaches() -> None:
@@ -670,6 +934,15 @@ def test_the_lines_of_the_file_are_the_authors_own() -> None:
     play >> e.TimerFired("silence") >> e.ResponseCreated("resp_7", "silence 1")
     play >> e.AgentSaying("resp_7", "I guarantee that")
     assert play.sent == []
+
+
+def test_a_rule_that_answers_late_silences_no_other_response() -> None:
+    play = Play("guardrails: {rules: ['shop:promises'], instead: I take that back.}\n", read_tool=read_tool).talking()
+    play.turn("resp_5") >> e.ResponseCreated("resp_6") >> e.PlaybackStarted("resp_6")
+    play >> e.WordsRefused("resp_5", "shop:promises")
+    assert play.sent == []
+    play >> e.ResponseDone("resp_6", "completed")
+    assert '"""I take that back."""' in play.says
 
 
 def test_rules_are_asked_every_few_words_and_at_the_end() -> None:

@@ -8,10 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from runtime import threads
+from runtime.commands import Record
 from runtime.host import MAX_BODY_BYTES
 from runtime.log import Formatter
 from runtime.realtime.tools import read_tool
-from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn
+from runtime.runner import Runner
+from runtime.simulator import Behavior, Interrupt, Keys, Script, SimulatedCall, ToolUse, Turn, clock
 from runtime.simulator.webhook import empty_event, incoming, sign
 from tests.house import MINIMAL, run
 from tests.line import SECRET, Line, line
@@ -34,7 +37,7 @@ def call(
             await served.quiet()
             return served, made
 
-    return run(work())
+    return clock.run(work(), threads.at_work)
 
 
 async def heard(made: SimulatedCall, times: int) -> None:
@@ -354,6 +357,22 @@ def test_the_called_number_is_found_on_every_trunk(trunk: Any) -> None:
     assert served.told("matched")
 
 
+@pytest.mark.parametrize("what", ["incoming", "accepted", "audible", "saying goodbye", "ended"])
+def test_an_observer_that_breaks_leaves_no_call_behind(what: str) -> None:
+    def breaks(runner: Runner, record: Record) -> None:
+        if record.what in (what, "hanging up"):
+            raise OSError("no room")
+
+    async def scenario() -> None:
+        async with line(MINIMAL + "greeting: Hello.\ntools: [{use: hang_up}]\n", observers=(breaks,)) as made:
+            call = await made.ring(script=Script((Turn("Bye.", (ToolUse("hang_up"),)),), hangs_up=what != "audible"))
+            await call.ended.wait()
+            await made.idle()
+            assert not made.host.calls
+
+    run(scenario())
+
+
 def test_a_template_that_fails_in_a_call_frees_the_caller() -> None:
     more = "name: desk\nanswers: ['*']\ninstructions: \"{% if call.caller == '' %}{{ 1 // 0 }}{% endif %}x\"\n"
     served, made = call(more, caller="anonymous")
@@ -452,7 +471,7 @@ def test_the_webhook_is_answered_before_the_call_is_set_up() -> None:
             assert not served.told("accepted")
             assert len(served.host.calls) == 1
 
-    run(work())
+    clock.run(work(), threads.at_work)
 
 
 def test_a_call_id_cannot_choose_the_path() -> None:

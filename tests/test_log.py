@@ -1,9 +1,12 @@
 import logging
+from typing import Any
 
 import pytest
 
+from runtime.commands import Record
 from runtime.log import Formatter, record_to_log
 from runtime.realtime.tools import read_tool
+from runtime.runner import Runner
 from runtime.simulator import Script, ToolUse, Turn
 from tests.house import MINIMAL, run
 from tests.line import Line, line
@@ -51,3 +54,16 @@ def test_a_line_has_time_level_message_and_fields() -> None:
         {"msg": "ended", "levelname": "INFO", "seconds": 1.5, "reason": "a b", "x": {"a": 1}}
     )
     assert Formatter().format(record)[9:] == 'INFO    ended seconds=1.5 reason="a b" x={"a": 1}'
+
+
+def test_a_field_of_a_name_that_logging_keeps_for_itself_breaks_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        record_to_log(_a_runner(), Record("message taken", {"name": "x"}, {"message": {"number": "1"}}))
+    (line,) = [Formatter().format(record) for record in caplog.records if record.getMessage() == "message taken"]
+    assert 'message_={"number": "1"}' in line
+    assert "name_=x" in line
+
+
+def _a_runner() -> Runner:
+    nothing: Any = None
+    return Runner(nothing, nothing)

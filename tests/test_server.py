@@ -1,6 +1,7 @@
 """The host as its own process, as an operator runs it."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -49,7 +50,8 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
 
     async def work() -> None:
         service = Service(api_key=KEY, pace=0, script=Script((Turn("Hello?", "Yes?"),), hangs_up=False))
-        async with serving(service.app) as url, serve(tmp_path, url, "--drain-seconds", "0.1") as (process, webhook):
+        words = ("--drain-seconds", "0.1", "--record", str(tmp_path / "recordings"))
+        async with serving(service.app) as url, serve(tmp_path, url, *words) as (process, webhook):
             call = service.new_call()
             assert await service.ring(call, webhook, SECRET) == 200
             while call.heard < 2:
@@ -63,6 +65,8 @@ def test_a_signal_lets_live_calls_say_goodbye_and_the_host_exits_with_0(sent: si
             assert "Traceback" not in logged.decode()
 
     run(work(), 40)
+    (recording,) = (tmp_path / "recordings").iterdir()
+    assert json.loads(recording.read_text("utf-8").splitlines()[-1])["event"]["outcome"] == "drained"
 
 
 def test_answers_are_sent_at_once_and_wait_for_no_acknowledgement() -> None:
@@ -129,7 +133,11 @@ def test_a_staging_host_comes_up_beside_a_bad_save_and_takes_its_correction(
     run(work(), 40)
 
 
-def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)])
+def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(
+    tmp_path: Path, signals: tuple[signal.Signals, signal.Signals]
+) -> None:
+    """A caller must not be left alone on a living call, however impatient the operator is."""
     (tmp_path / "desk.yaml").write_text(MINIMAL)
 
     async def work() -> None:
@@ -138,13 +146,15 @@ def test_while_draining_the_door_answers_503_and_a_second_signal_ends_it(tmp_pat
             call = service.new_call()
             await service.ring(call, webhook, SECRET)
             await call.happened("session_update")
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signals[0])
             async with httpx2.AsyncClient(trust_env=False) as client:
                 ready = webhook.replace("openai/webhook", "readyz")
                 while (await client.get(ready)).status_code != 503:
                     pass
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
+            process.send_signal(signals[1])
+            _, said = await process.communicate()
             assert process.returncode == 0
+            assert call.peer.hung_up_by == "host"
+            assert b"Traceback" not in (said or b"")
 
     run(work(), 40)

@@ -96,7 +96,14 @@ def _failed_transcription() -> list[dict[str, Any]]:
     return peer.caller_says("Hello")
 
 
-EVENTS = conversation()
+def _session_without_telephone() -> list[dict[str, Any]]:
+    peer = Peer("sess_u1_klmnop", by_telephone=False)
+    peer.accept({"type": "realtime", "model": "gpt-realtime-2.1"})
+    asked = {"type": "response.create", "response": {"instructions": '"Good morning."'}}
+    return peer.attach() + peer.receive(asked) + drain(peer)
+
+
+EVENTS = conversation() + _session_without_telephone()
 SERVER_EVENTS = get_args(get_args(RealtimeServerEvent)[0])
 KINDS = sorted({event["type"] for event in EVENTS})
 

@@ -1,5 +1,6 @@
 """Plain functions as tools: what the model sees, and what it hears back, whatever the function does."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from runtime.definition import ToolDefinition
 from runtime.errors import CatalogError, EntrypointError
 from runtime.events import ToolFinished
 from runtime.log import Formatter
-from runtime.realtime.model import SidebandModel, ToolSession
+from runtime.realtime.model import Gates, SidebandModel, ToolSession
 from runtime.realtime.tools import read_tool
 from runtime.simulator.service import serving
 from runtime.tools import Tools
@@ -201,6 +202,40 @@ def test_a_tool_that_does_not_exist_is_told_to_the_model() -> None:
 
 def test_the_same_tool_call_told_twice_runs_once() -> None:
     assert len(call(("call_1", "find_table", '{"people": 4}'), ("call_1", "find_table", '{"people": 4}'))) == 1
+
+
+def test_a_tool_that_may_run_once_at_a_time_on_a_host_waits_its_turn_over_all_calls() -> None:
+    at_once: list[int] = [0, 0]
+
+    async def work() -> None:
+        async def invoke(context: CallContext, arguments: str) -> str:
+            at_once[0] += 1
+            at_once[1] = max(at_once)
+            await asyncio.sleep(0)
+            at_once[0] -= 1
+            return "done"
+
+        written = {"entrypoint": "shop:book", "name": "book", "timeout_seconds": 5, "max_parallel": 1}
+        gates, ended = Gates(), asyncio.Semaphore(0)
+
+        async def finish(event: Any) -> None:
+            assert event.output == "done"
+            ended.release()
+
+        def reads(entry: Any) -> ToolDefinition:
+            return ToolDefinition("book", "", {}, written, invoke)
+
+        made = agent("tools: [{entrypoint: 'shop:book', max_parallel: 1}]\n", reads)
+        sessions = [ToolSession([made], CONTEXT, _unused, finish, gates) for _ in range(3)]
+        for number, session in enumerate(sessions):
+            await session.run(f"call_{number}", "book", "{}")
+        for _ in sessions:
+            await ended.acquire()
+        for session in sessions:
+            await session.close()
+
+    run(work())
+    assert at_once[1] == 1
 
 
 def test_a_slow_tool_does_not_hold_up_a_fast_one() -> None:

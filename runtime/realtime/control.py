@@ -6,7 +6,6 @@ ten minutes, costs a call (protocol 1.5, traps 10 and 11).
 
 import asyncio
 import re
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -53,7 +52,8 @@ class CallControl:
         """
         dropped: tuple[str, ...] = ()
         perhaps_taken = tried = False
-        give_up_at = time.monotonic() + self._try_again_seconds
+        now = asyncio.get_running_loop().time
+        give_up_at = now() + self._try_again_seconds
         while True:
             try:
                 await self._post(call_id, "accept", session)
@@ -65,7 +65,7 @@ class CallControl:
                 refused = error.status is not None and error.status < 500
                 perhaps_taken = perhaps_taken or error.sent or (tried and error.code == _DECIDED)
                 tried = True
-                if refused or time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                if refused or now() + _PAUSE_SECONDS > give_up_at:
                     if perhaps_taken:
                         return Taken(dropped, certain=False)
                     raise
@@ -89,7 +89,8 @@ class CallControl:
 
         Raises `CallControlError` when the service did not take it within 3 seconds.
         """
-        give_up_at = time.monotonic() + self._try_again_seconds
+        now = asyncio.get_running_loop().time
+        give_up_at = now() + self._try_again_seconds
         while True:
             try:
                 return await self._post(call_id, "hangup", None)
@@ -97,7 +98,7 @@ class CallControl:
                 if is_gone(error):
                     return None
                 refused = error.status is not None and error.status < 500
-                if refused or time.monotonic() + _PAUSE_SECONDS > give_up_at:
+                if refused or now() + _PAUSE_SECONDS > give_up_at:
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
 

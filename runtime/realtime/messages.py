@@ -77,12 +77,16 @@ def _output_item(data: Mapping[str, Any]) -> e.Event | None:
     return e.ToolCalled(_text(item, "call_id"), _text(item, "name"), arguments, _text(data, "response_id"))
 
 
+_KEYS = set("0123456789*#ABCD")
+
 _READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {
     "error": _error,
     "session.updated": lambda data: e.SessionConfirmed(_inner(data, "session")),
     "input_audio_buffer.speech_started": lambda data: e.CallerSpoke(),
     "input_audio_buffer.committed": lambda data: e.CallerTurnEnded(),
-    "input_audio_buffer.dtmf_event_received": lambda data: e.DigitPressed(_text(data, "event")),
+    "input_audio_buffer.dtmf_event_received": lambda data: (
+        e.DigitPressed(key) if (key := _text(data, "event")) in _KEYS else None
+    ),
     "conversation.item.added": lambda data: e.ItemAdded(
         _text(_inner(data, "item"), "id"), _or_none(data, "previous_item_id")
     ),

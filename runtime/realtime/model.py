@@ -175,7 +175,7 @@ class ToolSession:
             await self._watching
 
     def _sdk_agents(self) -> RealtimeAgent[_Running]:
-        """Return who takes the call as the SDK knows it, able to hand over to the others."""
+        """Return who has the call as the SDK knows it, able to hand over to the others."""
         made = {name: _sdk_agent(agent) for name, agent in self._team.items()}
         for name, agent in self._team.items():
             made[name].handoffs = [
@@ -188,7 +188,7 @@ class ToolSession:
                 for tool in agent.tools
                 if tool.use == "hand_off" and tool.written["agent"] in made
             ]
-        return next(iter(made.values()))
+        return made[self._chosen] if self._chosen else next(iter(made.values()))
 
     def _choose(self, name: str, context: Any) -> None:
         self._chosen = name
@@ -230,9 +230,13 @@ def _sdk_agent(agent: AgentDefinition) -> RealtimeAgent[_Running]:
     return RealtimeAgent(name=agent.name, tools=[_sdk_tool(tool) for tool in agent.tools if tool.invoke is not None])
 
 
-async def ask(tool: ToolDefinition, context: CallContext, **arguments: Any) -> tuple[Any, str]:
-    """Run a tool that no model calls: a lookup or a rule. Return its result and `""`, or None and what went wrong."""
+async def ask(tool: ToolDefinition, context: CallContext, *given: str) -> tuple[Any, str]:
+    """Run a tool that no model calls: a lookup, or a rule with the words that are `given`.
+
+    Return its result and `""`, or None and what went wrong.
+    """
     assert tool.invoke is not None, "a host serves tools that were read"
+    arguments = dict(zip(tool.parameters["properties"], given, strict=False))
     try:
         async with asyncio.timeout(tool.timeout_seconds):
             return json.loads(await tool.invoke(context, json.dumps(arguments))), ""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
@@ -59,14 +58,15 @@ async def attach(base_url: str, api_key: str, call_id: str, *, again: bool = Fal
     is how a call's end is told from a lost socket (protocol 2.7).
     """
     url = f"{base_url}/realtime?call_id={quote(call_id, safe='')}"
-    give_up_at = time.monotonic() + (LOST_SECONDS if again else NOT_YET_SECONDS)
+    now = asyncio.get_running_loop().time
+    give_up_at = now() + (LOST_SECONDS if again else NOT_YET_SECONDS)
     for attempt in range(1_000):
         try:
-            return Sideband(await _open(url, api_key, _proxy(base_url)))
+            return Sideband(await open_socket(url, api_key))
         except SidebandError as error:
             pause = _PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)]
             final = error.status is not None and (again or error.status != 404) and error.status < 500
-            if final or time.monotonic() + pause > give_up_at:
+            if final or now() + pause > give_up_at:
                 raise
             await asyncio.sleep(pause)
     raise AssertionError("unreachable: the loop ends by its time limit")
@@ -78,7 +78,8 @@ def _proxy(base_url: str) -> str | None:
     return get_proxy(parse_uri(base_url))
 
 
-async def _open(url: str, api_key: str, proxy: str | None) -> ClientConnection:
+async def open_socket(url: str, api_key: str) -> ClientConnection:
+    """Open a socket of the service. Raises `SidebandError`."""
     try:
         return await connect(
             url,
@@ -88,7 +89,7 @@ async def _open(url: str, api_key: str, proxy: str | None) -> ClientConnection:
             open_timeout=OPEN_SECONDS,
             close_timeout=1.0,
             max_size=MAX_MESSAGE_BYTES,
-            proxy=proxy,
+            proxy=_proxy(url.partition("?")[0]),
         )
     except InvalidStatus as error:
         raise SidebandError("the service refused the socket", error.response.status_code) from error

@@ -1,4 +1,4 @@
-"""One simulated Realtime session, that of one telephone call: a state machine without I/O, clock or log.
+"""One simulated Realtime session, mostly that of one telephone call: a state machine without I/O, clock or log.
 
 The host's side goes in through `accept`, `attach`, `receive` and the other verbs of the Calls API, the
 caller's through `caller_…`; server events come out, as plain dicts. What takes time in reality (generating,
@@ -7,8 +7,10 @@ that neither a line nor a cue decides is left open: `questions` tells of it, `de
 like (2.4) are sections of the project's protocol notes.
 """
 
+import base64
 import json
 import re
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +42,9 @@ THINKING = 0.3
 WORDS_A_DELTA = 4
 TOKENS_A_WORD = 6
 SESSION_SECONDS = 3600  # 2.6
+SAMPLES_A_SECOND = 24_000
+LOUDEST_SILENCE = 300  # the loudest of 16 bits' 32,767 that is still silence
+SILENCE_SECONDS = 0.5  # after which a turn is over, as the service's own default
 
 MARKER = "switchboard_line"
 """Metadata with this key marks a response that is asked to say a given line."""
@@ -86,6 +91,7 @@ class Behavior:
     sideband_lost_after: int | None = None
     refer_status: int = 200
     refer_is_relayed: bool = True
+    refer_response: Literal["sent", "lost"] = "sent"
 
 
 @dataclass(slots=True, eq=False)
@@ -118,12 +124,23 @@ class Planned(NamedTuple):
 
 
 class Peer:
-    """The service's side of one call. `state` goes from "incoming" to "accepted" to "ended"."""
+    """The service's side of one call. `state` goes from "incoming" to "accepted" to "ended".
+
+    Not `by_telephone` it is a session of its own on a WebSocket (6.1): formats may be told, the client sends the
+    caller's sound or words and gets the agent's, and nobody but the client knows what is played.
+    """
 
     def __init__(
-        self, call_id: str, *, behavior: Behavior | None = None, now: int = 1_790_000_000, thinks: bool = False
+        self,
+        call_id: str,
+        *,
+        behavior: Behavior | None = None,
+        now: int = 1_790_000_000,
+        thinks: bool = False,
+        by_telephone: bool = True,
     ) -> None:
         self.call_id = call_id
+        self.by_telephone = by_telephone
         self.behavior = behavior or Behavior()
         self.thinks = thinks
         self.state: Literal["incoming", "accepted", "ended"] = "incoming"
@@ -157,6 +174,7 @@ class Peer:
         self._active: Response | None = None
         self._playing: Response | None = None
         self._speech_item: str | None = None
+        self._spoken_for = self._quiet_for = 0.0
         self._voice_heard: Any = None
         self._accept_fails = deque(self.behavior.accept_fails)
         self._not_found_left = self.behavior.attach_not_found
@@ -173,7 +191,7 @@ class Peer:
             raise _decided()
         if self._accept_fails:
             raise Refused(self._accept_fails.popleft(), "server_error", "The server had an error.")
-        check_session(settings, formats=self.behavior.formats)
+        check_session(settings, formats=self.behavior.formats if self.by_telephone else "distort")
         for path in sorted(self.behavior.refused_at_accept):
             if present(settings, path):
                 raise unknown(path)
@@ -213,7 +231,7 @@ class Peer:
         if self._not_found_left:
             self._not_found_left -= 1
             raise no_session()
-        if self.behavior.session_created_on_attach:
+        if self.behavior.session_created_on_attach or not self.by_telephone:
             return [self._event("session.created", session=self.session)]
         return []
 
@@ -254,7 +272,7 @@ class Peer:
         self.updates.append(settings)
         if self.behavior.ignore_session_update:
             return []
-        check_session(settings, formats=self.behavior.formats)
+        check_session(settings, formats=self.behavior.formats if self.by_telephone else "distort")
         check_reasoning(settings, self.session["model"])
         self._check_fixed(settings)
         self.session = updated_session(self.session, settings, depth=self.behavior.merge_depth)
@@ -276,7 +294,7 @@ class Peer:
             raise wrong_value("session.tracing", "Tracing cannot be changed once it is enabled.")
 
     def _note_formats(self, settings: Mapping[str, Any]) -> None:
-        groups = settings.get("audio", {}).values()
+        groups = settings.get("audio", {}).values() if self.by_telephone else ()
         self.distorted = self.distorted or any("format" in group for group in groups)
 
     def _create_response(self, event: Event) -> Events:
@@ -355,8 +373,22 @@ class Peer:
         return self._items[event["item_id"]]
 
     def _append_audio(self, event: Event) -> Events:
-        # The audio of a telephone call comes from the carrier; the real sentence is unknown.
-        raise wrong_value("type", "Audio cannot be appended to the input buffer of a SIP call.")
+        if self.by_telephone:  # its sound comes from the carrier; the real sentence is unknown
+            raise wrong_value("type", "Audio cannot be appended to the input buffer of a SIP call.")
+        try:
+            sound = array("h", base64.b64decode(event["audio"], validate=True))
+        except ValueError:
+            raise wrong_value("audio", "Invalid audio: expected base64 of 16-bit samples.") from None
+        seconds = len(sound) / SAMPLES_A_SECOND
+        self._clock += seconds
+        if max(map(abs, sound), default=0) > LOUDEST_SILENCE:
+            self._spoken_for, self._quiet_for = self._spoken_for + seconds, 0.0
+            return self.caller_starts_speaking()
+        self._quiet_for += seconds
+        if self._speech_item is None or self._quiet_for < SILENCE_SECONDS:
+            return []
+        heard, self._spoken_for = f"({self._spoken_for:.1f} seconds of sound)", 0.0
+        return self.caller_says(heard)
 
     def _clear_input(self, event: Event) -> Events:
         return [self._event("input_audio_buffer.cleared")]
@@ -636,7 +668,7 @@ class Peer:
             self._add_step(0.0, response, self._close_message, index, status)
             words, delay = words + len(chunks) * WORDS_A_DELTA, 0.0
         self._add_step(0.0, response, self._finish, status, reason)
-        if words and response.modality == "audio":
+        if words and response.modality == "audio" and self.by_telephone:
             rest = words * (SECONDS_A_WORD - GENERATION_A_WORD)
             self._add_step(rest, response, self._stop_playing)
 
@@ -668,6 +700,9 @@ class Peer:
         if response.modality == "text":
             return [self._event("response.output_text.delta", **where, delta=words)]
         events = [self._event("response.output_audio_transcript.delta", **where, delta=words)]
+        if not self.by_telephone:
+            self._voice_heard = self._voice_heard or response.voice
+            return [*events, self._event("response.output_audio.delta", **where, delta=_sound(words))]
         if not response.audible and not response.muted:
             response.audible, response.started_at = True, self._clock
             self._playing, self._voice_heard = response, self._voice_heard or response.voice
@@ -687,7 +722,9 @@ class Peer:
         item = self._message(response, status, [kept])
         response.output.append(item)
         response.item_text = None
+        sounds = response.modality == "audio" and not self.by_telephone
         return [
+            *([self._event("response.output_audio.done", **where, **content)] if sounds else []),
             done,
             self._event("response.content_part.done", **where, **content, part=part),
             self._event("response.output_item.done", **where, item=item),
@@ -878,6 +915,12 @@ _RATE_LIMITS = [
     {"name": "tokens", "limit": 400_000, "remaining": 399_000, "reset_seconds": 0.15},
 ]
 _WORDS = re.compile(r"\S+\s*|\s+")
+
+
+def _sound(words: str) -> str:
+    """Silence for as long as words take, in base64."""
+    samples = round(len(words.split()) * SECONDS_A_WORD * SAMPLES_A_SECOND)
+    return base64.b64encode(bytes(2 * samples)).decode()
 
 
 def _chunks(text: str) -> list[str]:

@@ -28,7 +28,7 @@ from runtime.simulator.account import routes as account_routes
 from runtime.simulator.checks import Refused
 from runtime.simulator.clock import waiting_for_real
 from runtime.simulator.mind import Asked, Mind
-from runtime.simulator.peer import Behavior, Events, Peer, Planned, no_session
+from runtime.simulator.peer import SAMPLES_A_SECOND, Behavior, Events, Peer, Planned, no_session
 from runtime.simulator.script import Interrupt, Keys, Replies, Script, Silence, Step, Turn
 from runtime.simulator.webhook import Trunk, empty_event, incoming, sign
 
@@ -239,6 +239,9 @@ class Service:
     `api_key` every request must carry it as its bearer. Without a `script` callers say nothing and stay on
     the line, for tests that move the caller's hands themselves. A `mind` decides the responses that no line and
     no cue decides.
+
+    A WebSocket that names a model and no call is a session of its own, kept in `sessions`. Its client is the caller;
+    the model says what the script has for it.
     """
 
     def __init__(
@@ -264,10 +267,11 @@ class Service:
         self._serial = itertools.count(1)
         self._client: httpx2.AsyncClient | None = None
         control = "/v1/realtime/calls/{call_id}/{verb:str}"
+        self.sessions: list[SimulatedCall] = []
         self.app = Starlette(
             routes=[
                 Route(control, self._control, methods=["POST"]),
-                WebSocketRoute("/v1/realtime", self._sideband),
+                WebSocketRoute("/v1/realtime", self._socket),
                 *account_routes(self.account, self._check_request, self._refusal, self._deliver_test),
                 *routes,
             ],
@@ -400,7 +404,8 @@ class Service:
             self.spawn(self._converse(call))
         if call.peer.state == "ended":
             call._end()
-        fate = call.peer.behavior.accept_response if verb == "accept" else "sent"
+        behavior = call.peer.behavior
+        fate = {"accept": behavior.accept_response, "refer": behavior.refer_response}.get(verb, "sent")
         return {"sent": Response, "lost": _Lost, "hangs": _Hanging}[fate](headers=self._request_id())
 
     async def _deliver_test(self, webhook: Webhook, kind: str) -> int:
@@ -425,6 +430,47 @@ class Service:
 
     def _request_id(self) -> dict[str, str]:
         return {"x-request-id": f"req_sim_{next(self._serial):06}"}
+
+    async def _socket(self, connection: WebSocket) -> None:
+        asked = connection.query_params
+        if "call_id" not in asked and "model" in asked:
+            await self._session(connection, asked["model"])
+        else:
+            await self._sideband(connection)
+
+    # --- sessions of their own ---
+
+    async def _session(self, connection: WebSocket, model: str) -> None:
+        call_id = f"sess_sim_{next(self._serial):06}"
+        peer = Peer(
+            call_id,
+            behavior=self._behavior,
+            now=int(time.time()),
+            thinks=self._mind is not None,
+            by_telephone=False,
+        )
+        call = SimulatedCall(self, peer, "", "", "plain", self._script, self._mind)
+        sound = {"format": {"type": "audio/pcm", "rate": SAMPLES_A_SECOND}}
+        try:
+            self._check_key(connection.headers.get("authorization"))
+            peer.accept({"type": "realtime", "model": model, "audio": {"input": sound, "output": sound}})
+            events = peer.attach()
+        except Refused as refused:
+            await connection.send_denial_response(self._refusal(refused))
+            return
+        self.sessions.append(call)
+        for step in call.script.steps:
+            peer.cue(step.model)
+        await connection.accept()
+        call._reader, call._socket = asyncio.create_task(call._read(connection)), connection
+        call._mark("attached")
+        await call._send(events)
+        speaking = self.spawn(self._until(call, call.ended.is_set))
+        await asyncio.wait([call._reader])
+        if not call.ended.is_set():
+            call.hangs_up()
+        await speaking
+        await self._close(call, connection)
 
     # --- the sideband ---
 

@@ -31,3 +31,8 @@ def promises(text: str) -> bool:
 def find_guest(context: CallContext) -> dict[str, str]:
     """Finds the guest who rings."""
     return {"guest": context.caller}
+
+
+def two_words(one: str, other: str) -> bool:
+    """Takes two texts."""
+    return one == other

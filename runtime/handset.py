@@ -1,0 +1,396 @@
+"""A person plays the caller: typed lines become what the simulated caller says and does, in a call of the real host.
+
+The lines come from a terminal or a pipe; either way the next one is played when the agent has answered the last. At
+the end of the lines, and at Ctrl-C, the caller hangs up.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runtime import document
+from runtime.call import Outcome
+from runtime.catalog import Catalog
+from runtime.commands import Record
+from runtime.errors import did_you_mean
+from runtime.ringing import CALLERS, Background, loopback
+from runtime.runner import Runner
+from runtime.saving import Conversation
+from runtime.screen import Screen, errors_told
+from runtime.simulator.mind import Asked, Mind
+from runtime.simulator.script import Reply, Script, ToolUse
+from runtime.simulator.service import SimulatedCall
+from runtime.terminal import Paint, width
+
+PACE = 0.6  # of speech at a terminal: a person reads faster than anybody speaks
+PIPED_PACE = 0.2  # where nobody waits to read it
+PATIENCE_SECONDS = 5.0  # for an answer that does not come, before the next line is played all the same
+ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
+MAX_SAID = 2_000  # characters: nobody says more in one go
+
+_SCENARIOS = ".scenarios.yaml"
+
+PROMPT = "> "
+HELP = """Type what you say, and press Enter. Besides:
+  /keys 1#            press keys: 0 to 9, * and #
+  /silent 10          say nothing for so many seconds
+  /interrupt words    speak while the agent is speaking
+  /hangup             hang up, as Ctrl-D and Ctrl-C do
+  /help               this"""
+_AS_CALLS_END = {
+    Outcome.CALLER_HUNG_UP, Outcome.AGENT_HUNG_UP, Outcome.TRANSFERRED, Outcome.SILENT, Outcome.NOBODY_SPOKE,
+    Outcome.TOO_LONG,
+}  # fmt: skip
+_VERBS = ("/keys", "/silent", "/interrupt", "/hangup", "/help")
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What is rung: the called number, who rings, and more SIP headers of the call."""
+
+    called: str
+    caller: str = CALLERS[0]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def run(
+    catalog: Catalog,
+    number: Number,
+    mind: Mind,
+    told: str,
+    *,
+    background: Background = (),
+    save: Path | None = None,
+    pace: float | None = None,
+) -> int:
+    """Hold one call, and return 0, or 1 where it did not go as calls do, as when nobody answers.
+
+    `told` says who plays the model. `save` is a file to write the conversation to, as a scenario. Raises `OSError`
+    when nobody reads what is shown, or the file cannot be written.
+    """
+    live = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    lines = _Terminal() if live else _Pipe()
+    screen = Screen(Paint(), lines.write)
+    handset = _Handset(catalog, number, mind, screen, lines, PACE if live else PIPED_PACE)
+    if pace is not None:
+        handset.pace = pace
+    with errors_told(screen), lines.held():
+        asyncio.run(handset.call(told, background))
+    if screen.unreadable is not None:
+        raise screen.unreadable
+    if save is not None:
+        save.write_text(document.write([handset.scenario()]), "utf-8")
+        found = "" if save.name.endswith(_SCENARIOS) else f"; 'switchboard test' finds files that end with {_SCENARIOS}"
+        print(f"\nSaved as a scenario: {save}{found}")
+    return 0 if "confirmed" in screen.seen and handset.outcome in _AS_CALLS_END else 1
+
+
+# ── lines ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Pipe:
+    """Lines out of a pipe or a file, read beside the loop; without standard input there are none."""
+
+    is_live = False
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[str | None] = asyncio.Queue()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        yield
+
+    def write(self, text: str) -> None:
+        print(text, flush=True)
+
+    async def read(self) -> AsyncIterator[str]:
+        """Yield each line without its end."""
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            for line in self._lines():
+                with contextlib.suppress(RuntimeError):  # the call is over, and its loop with it
+                    loop.call_soon_threadsafe(self._queue.put_nowait, line)
+
+        threading.Thread(target=work, name="switchboard-lines", daemon=True).start()
+        while (line := await self._queue.get()) is not None:
+            yield line
+
+    def _lines(self) -> Iterator[str | None]:
+        # Not through sys.stdin: whoever waits in it holds a lock that the interpreter wants at its end.
+        left = b""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            while part := os.read(sys.stdin.fileno(), 65536):
+                *whole, left = (left + part).split(b"\n")
+                yield from (line.decode("utf-8", "replace") for line in whole)
+        if left:
+            yield left.decode("utf-8", "replace")
+        yield None
+
+
+class _Terminal(_Pipe):
+    """Lines that a person edits, with what happens shown above the line that is being typed."""
+
+    is_live = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prompting = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Leave the terminal as it was, also while somebody waits for a line."""
+        import termios
+
+        before = termios.tcgetattr(sys.stdin)
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._prompting:
+                    print("\r\x1b[J", end="", flush=True)
+                    self._prompting = False
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+    def write(self, text: str) -> None:
+        with self._lock:
+            if not self._prompting:
+                print(text, flush=True)
+                return
+            typed = self._typed()
+            up = f"\x1b[{rows}A" if (rows := (len(PROMPT) + len(typed)) // width()) else ""
+            print(f"\r{up}\x1b[J{text}\n{PROMPT}{typed}", end="", flush=True)
+
+    def _typed(self) -> str:
+        import readline
+
+        return readline.get_line_buffer()
+
+    def _lines(self) -> Iterator[str | None]:
+        import readline  # gives `input` its editing
+
+        readline.set_auto_history(True)
+        while True:
+            self._prompting = True
+            try:
+                line = input(PROMPT)
+            except (EOFError, OSError, ValueError):
+                line = None
+            with self._lock:
+                if not self._prompting:  # the call is over
+                    return
+                self._prompting = False
+                rows = 1 + (len(PROMPT) + len(line or "")) // width() if line is not None else 0
+                up = f"\x1b[{rows}A" if rows else ""
+                print(f"{up}\r\x1b[J", end="", flush=True)  # what was typed is shown again when it is said
+            yield line
+            if line is None:
+                return
+
+
+# ── the call ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Handset:
+    """One call and the hands of its caller."""
+
+    catalog: Catalog
+    number: Number
+    mind: Mind
+    screen: Screen
+    lines: _Pipe
+    pace: float
+    conversation: Conversation = field(default_factory=Conversation)
+    agent: str = ""
+    outcome: str = ""
+    began: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    _greets: bool = False
+    _awaited: int = 0
+    _noted: bool = False
+
+    async def call(self, told: str, background: Background) -> None:
+        """Ring, play the lines, and wait until the host knows that the call is over."""
+        async with loopback(
+            self.catalog, self.observe, background, pace=self.pace, mind=self, script=Script(hangs_up=False)
+        ) as line:
+            line.service.observe(lambda call, what, fields: self.screen.hear(what, fields))
+            call = line.service.new_call(called=self.number.called, caller=self.number.caller)
+            self.screen.begin(
+                f"You are the caller. {told} Everything else is what answers real calls.", self.number.headers
+            )
+            self.screen.print(f"{HELP}\n")
+            await line.ring(call, self.number.headers)
+            with _interrupts(lambda: self._hang_up(call)):
+                playing = asyncio.create_task(self._play(call))
+                over = asyncio.create_task(call.ended.wait())
+                unread = asyncio.create_task(self.screen.ended.wait())
+                await asyncio.wait({playing, over, unread}, return_when=asyncio.FIRST_COMPLETED)
+                for task in (playing, over, unread):
+                    task.cancel()
+                await asyncio.gather(playing, over, unread, return_exceptions=True)
+                call.hangs_up()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.screen.ended.wait(), ENDING_SECONDS)
+
+    def observe(self, runner: Runner, record: Record) -> None:
+        """Show what the host records, and keep what the next line and the scenario need."""
+        if record.what == "matched":
+            assert runner.match is not None, "a call that is matched has a match"
+            self.agent = runner.match.agent.name
+            greeting = runner.match.agent.greeting
+            self._greets = greeting is not None and not greeting.wait_for_caller
+        elif record.what == "confirmed" and not self._noted:
+            self._noted = True
+            talk = runner.call.conversation
+            self.conversation.greeted(self.agent, talk.settings.greeting if talk and self._greets else None)
+        elif record.what == "ended":
+            self.outcome = str(record.fields["outcome"])
+        self.screen(runner, record)
+
+    async def reply(self, asked: Asked) -> Reply:
+        """Ask the mind, and take its answer down."""
+        reply = await self.mind.reply(asked)
+        outputs = reply if isinstance(reply, tuple) else (reply,)
+        self.conversation.model([(one.name, one.arguments) if isinstance(one, ToolUse) else one for one in outputs])
+        return reply
+
+    def scenario(self) -> dict[str, Any]:
+        """Return the call as a scenario."""
+        called, caller = self.number.called, self.number.caller
+        headers = {"headers": dict(self.number.headers)} if self.number.headers else {}
+        at = self.began.isoformat(timespec="seconds")
+        told = {"called": called, "caller": caller, **headers, "at": at}
+        return self.conversation.scenario(f"a call to {self.agent or called}", told, self.outcome)
+
+    # ── the caller's hands ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _play(self, call: SimulatedCall) -> None:
+        await call.happened("attached")
+        await self._listen(call, 1 if self._greets else 0)
+        async for line in self.lines.read():
+            await self._take(call, "".join(sign if sign.isprintable() else " " for sign in line).strip())
+            if call.ended.is_set():
+                return
+        await self._leave(call)
+
+    async def _leave(self, call: SimulatedCall) -> None:
+        """Hang up; a person does so at once, and lines that were written before hear the answer."""
+        if not self.lines.is_live:
+            await self._listen(call, self._awaited)
+        self._hang_up(call)
+
+    async def _take(self, call: SimulatedCall, line: str) -> None:
+        """Play one line, or say what is wrong with it."""
+        found = re.fullmatch(r"/(\w*)\s*(.*)", line)
+        verb, rest = (found[1].lower(), found[2]) if found else ("", line)
+        if found and verb == "keys":
+            await self._press(call, rest.replace(" ", "").upper())
+        elif found and verb == "silent":
+            await self._stay_silent(call, rest)
+        elif found and verb == "interrupt":
+            await self._say(call, "interrupts", rest)
+        elif found and verb == "hangup":
+            await self._leave(call)
+        elif found and verb == "help":
+            self.screen.print(HELP)
+        elif found:
+            self._complain(f"There is no /{verb}. {did_you_mean(f'/{verb}', _VERBS) or 'Type /help.'}")
+        elif line:
+            await self._say(call, "says", rest)
+
+    async def _say(self, call: SimulatedCall, how: str, words: str) -> None:
+        if not words or len(words) > MAX_SAID:
+            much = f"These are {len(words):,} characters. Nobody says more than {MAX_SAID:,} in one go."
+            self._complain(much if words else "Write what you say: /interrupt Wait, make it five.")
+            return
+        if how == "says":
+            await self._listen(call, self._awaited)
+        else:
+            await self._until(call, lambda: call.peer.audible, busy=lambda: not call.peer.quiet)
+        self.conversation.caller(how, words)
+        self._awaited = call.heard + call.peer.audible + 1
+        await call.says(words)
+
+    async def _press(self, call: SimulatedCall, keys: str) -> None:
+        if not re.fullmatch(r"[0-9*#A-D]{1,64}", keys):
+            self._complain("Write the keys that are pressed, 0 to 9, * and #: /keys 1#")
+            return
+        await self._listen(call, self._awaited)
+        self.conversation.caller("keys", keys)
+        self.screen.line("caller", f"presses {' '.join(keys)}")
+        self._awaited = call.heard + call.peer.audible + 1
+        await call.presses(keys)
+
+    async def _stay_silent(self, call: SimulatedCall, written: str) -> None:
+        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", written) or not 0 < float(written) <= 3600:
+            self._complain("Write for how many seconds, up to 3600: /silent 10")
+            return
+        await self._listen(call, self._awaited)
+        seconds = float(written)
+        self.conversation.caller("silent", int(seconds) if seconds.is_integer() else seconds)
+        self.screen.line("caller", f"is silent for {seconds:g} s")
+        self._awaited = 0
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(call.ended.wait(), seconds)
+        await call.stays_silent(seconds)
+
+    def _hang_up(self, call: SimulatedCall) -> None:
+        if not call.ended.is_set():
+            self.conversation.caller("hangs_up", True)
+            self.screen.line("caller", "hangs up")
+            call.hangs_up()
+
+    def _complain(self, text: str) -> None:
+        self.screen.print(text)
+
+    async def _listen(self, call: SimulatedCall, awaited: int) -> None:
+        """Until the agent was heard so often and has nothing left to say, or the caller's patience ends."""
+        peer = call.peer
+        await self._until(
+            call,
+            lambda: call.heard >= awaited and peer.quiet and not peer.owes_answer,
+            busy=lambda: not peer.quiet,
+        )
+
+    async def _until(self, call: SimulatedCall, met: Callable[[], bool], busy: Callable[[], bool]) -> None:
+        """Until something is met; while nothing happens, no longer than the caller is patient."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
+        while not met() and not call.ended.is_set():
+            if busy():
+                await call.moved(None)
+                deadline = loop.time() + PATIENCE_SECONDS
+            elif loop.time() >= deadline:
+                return
+            else:
+                await call.moved(deadline)
+
+
+@contextmanager
+def _interrupts(hang_up: Callable[[], None]) -> Iterator[None]:
+    """Hang up at the first Ctrl-C; at the second one, everything ends at once."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        hang_up()
+
+    with contextlib.suppress(NotImplementedError):  # a system without signals in loops
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGINT)

@@ -1,0 +1,124 @@
+"""A recorded call becomes a scenario that an author can read, run and change."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime import document, schema
+from runtime.recorded import Recording
+from runtime.retold import scenario_from
+from runtime.simulator import Silence, ToolUse, Turn
+from tests.house import MINIMAL
+from tests.test_replay import STEPS, record
+
+HAS_SCHEMA = (Path(__file__).parents[1] / "schemas" / "scenario.schema.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Recording]:
+    """One call with everything in it, recorded with its words and without."""
+    return {speech: record(tmp_path_factory.mktemp("r"), speech=speech, hangs_up=False) for speech in (True, False)}
+
+
+def scenario(recording: Recording) -> dict[str, Any]:
+    """Return the scenario as `test` reads it."""
+    read, problems = document.read(scenario_from(recording).encode(), "agents/desk.scenarios.yaml")
+    assert read is not None, problems
+    if HAS_SCHEMA:
+        assert schema.load("scenario").check(read) == []
+    (made,) = read.data
+    return dict(made)
+
+
+def test_a_call_is_told_turn_by_turn(rich: dict[bool, Recording]) -> None:
+    made = scenario(rich[True])
+    assert made["call"]["called"] == "+15550100001"
+    assert made["call"]["caller"] == "+15557654321"
+    assert made["turns"][:3] == [
+        {"expect": {"agent": "desk", "greeting": {"contains": "Casa Nova, hello +15557654321."}}},
+        {
+            "caller": {"says": "Napoleon wants a table."},
+            "model": [
+                {"calls": {"tool": "find_table", "arguments": {"guest": "Napoleon"}}},
+                {"says": "Yes, at eight."},
+            ],
+            "expect": {"calls": {"tool": "find_table", "arguments": {"guest": "Napoleon"}}},
+        },
+        {
+            "caller": {"interrupts": "Wait, at nine."},
+            "model": {"says": "At nine, then, and I will say so at some length so that you can hear it all."},
+        },
+    ]
+    assert made["tools"] == {"find_table": {"result": "a table for Napoleon"}}
+
+
+def test_each_kind_of_turn_is_there(rich: dict[bool, Recording]) -> None:
+    turns = scenario(rich[True])["turns"]
+    assert [turn["caller"] for turn in turns if "caller" in turn] == [
+        {"says": "Napoleon wants a table."},
+        {"interrupts": "Wait, at nine."},
+        {"says": "A reference?"},
+        {"keys": "123"},
+        {"keys": "4#"},
+        {"silent": 15},
+        {"says": "Ring me."},
+        {"says": "Is it sure?"},
+        {"says": "My invoice is wrong."},
+        {"says": "The office, please."},
+    ]
+    silent, handed, transferred = turns[6], turns[-2], turns[-1]
+    assert silent["expect"] == {"says": {"contains": "Are you still there?"}}
+    assert handed["model"] == [{"hands_off": "billing"}, {"says": "Which invoice?"}]
+    assert handed["expect"]["handoff"] == "billing"
+    assert (transferred["expect"]["transfer"], transferred["expect"]["ended_by"]) == ("office", "transfer")
+
+
+def test_words_that_were_not_recorded_leave_a_place_for_the_authors_own(rich: dict[bool, Recording]) -> None:
+    text, made = scenario_from(rich[False]), scenario(rich[False])
+    assert "# Words and numbers were not recorded: x stands for a letter" in text
+    assert "a number that desk answers" in text
+    assert made["turns"][1]["caller"] == {"says": "xxxxxxxx xxxxx x xxxxx."}
+    expected = [turn["expect"] for turn in made["turns"] if "expect" in turn]
+    assert not any({"says", "greeting"} & set(one) for one in expected), "nothing is expected of words"
+    assert expected[0] == {"agent": "desk"}
+    assert [turn["caller"].keys() for turn in made["turns"][1:]] == [
+        turn["caller"].keys() for turn in scenario(rich[True])["turns"][1:]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"),
+    [
+        ((Turn("Hello.", ("Yes?",)),), {"caller": {"hangs_up": True}, "expect": {"ended_by": "caller"}}),
+        (
+            (Turn("Bye.", (("Goodbye!", ToolUse("hang_up")),)),),
+            {
+                "caller": {"says": "Bye."},
+                "model": {"says": "Goodbye!", "calls": "hang_up"},
+                "expect": {"calls": "hang_up", "ended_by": "agent"},
+            },
+        ),
+        (
+            (Turn("Hello.", ("Yes?",)), Silence(600)),
+            {
+                "caller": {"silent": 24},
+                "expect": {"says": {"contains": ["There?", "Nobody is there."]}, "ended_by": "silence"},
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_the_end_is_expected(tmp_path: Path, steps: Any, last: dict[str, Any]) -> None:
+    agent = (
+        MINIMAL
+        + "tools: [{use: hang_up}]\n"
+        + "limits: {silence: {after_seconds: 10, lines: [There?], farewell: Nobody is there.}}\n"
+    )
+    recording = record(tmp_path, agent, steps=steps, hangs_up=last.get("caller", {}).get("hangs_up", False))
+    assert scenario(recording)["turns"][-1] == last
+
+
+def test_a_call_that_nobody_answered_is_a_scenario_too(tmp_path: Path) -> None:
+    made = scenario(record(tmp_path, MINIMAL.replace("+15550100001", "+15550100009"), steps=STEPS[:1]))
+    assert made["scenario"].startswith("nobody on 2")
+    assert made["turns"] == [{"expect": {"ended_by": "no_agent"}}]

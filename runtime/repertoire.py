@@ -10,7 +10,6 @@ from runtime.catalog import Catalog, demand_environment
 from runtime.definition import AgentDefinition
 from runtime.draft import Source, draft
 from runtime.errors import CatalogError, Problem, errors
-from runtime.modules import files_behind
 from runtime.scenarios import Scenario, ScenarioFile
 
 
@@ -32,7 +31,7 @@ class Repertoire:
     def folders(self) -> set[Path]:
         """The folders that a change can come from: the catalog's, and those of its tools' modules."""
         modules = {module for agent in self.catalog.agents.values() for module in _modules(agent)}
-        return {self.folder} | {file.parent for file in files_behind(modules, files.import_folders([self.folder]))}
+        return {self.folder} | {file.parent for file in _files_behind(modules, files.import_folders([self.folder]))}
 
     def touched_by(self, changed: Iterable[Path], before: Catalog | None = None) -> tuple[Scenario, ...]:
         """Return the scenarios that changed files can touch, and those whose calls another agent took `before`."""
@@ -66,7 +65,7 @@ class _Behind:
     def _agent(self, agent: AgentDefinition) -> set[Path]:
         if agent.name not in self._known:
             texts = {Path(agent.file), *_instructions(agent, self._folder)}
-            modules = files_behind(_modules(agent), files.import_folders([self._folder]))
+            modules = _files_behind(_modules(agent), files.import_folders([self._folder]))
             self._known[agent.name] = {path.resolve() for path in texts} | modules
         return self._known[agent.name]
 
@@ -162,3 +161,9 @@ def _sound(folder: Path) -> Catalog | None:
         return _catalog(files.sources([folder]), "")
     except CatalogError:
         return None
+
+
+def _files_behind(modules: Iterable[str], folders: Sequence[str]) -> set[Path]:
+    from runtime.modules import files_behind  # brings threads and asyncio, which no check needs
+
+    return files_behind(modules, folders)

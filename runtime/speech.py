@@ -13,7 +13,7 @@ from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
 
 TIMER = "heard "  # and the line: the longest that a line may take to be heard
-MOST_WAITS = 5  # so often that time is given while the agent speaks, be it the words before the line
+MOST_WAITS = 2  # while the agent speaks, as long again: a goodbye of 20 s is rare, and one whose end is lost ends too
 
 Then = Callable[[], list[Command]]
 """What follows when a line was heard."""

@@ -91,7 +91,7 @@ def test_a_goodbye_that_is_being_heard_is_not_cut_off_when_its_time_is_up() -> N
     play = Play(HANGS_UP).talking() >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "Goodbye …")
     play >> e.PlaybackStarted("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
     play >> e.ResponseDone("resp_9", "completed")
-    for _ in range(4):
+    for _ in range(1):
         play >> e.TimerFired("heard farewell")
         assert play.started("heard farewell") == 12
     play >> e.TimerFired("heard farewell")

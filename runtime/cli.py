@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from runtime import catalog as catalogs
-from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, repertoire, reports, results
+from runtime import changes, doctor, document, fields, files, git, graph, init, recorded, reports, results
 from runtime import schema as schemas
 from runtime.abilities import ToolReader
 from runtime.built_in import name_of
@@ -39,6 +39,7 @@ from runtime.terminal import Bar, Paint, width
 from runtime.tools import Tools
 
 if TYPE_CHECKING:
+    from runtime.repertoire import Repertoire
     from runtime.simulator.mind import Mind
 
 _PROBLEMS, _USAGE, _STOPPED = 1, 2, 130
@@ -104,6 +105,8 @@ def _check(arguments: argparse.Namespace) -> int:
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
     chosen = chosen_environment() if whole else ""  # a file alone does not name all environments
     problems += catalogs.check(sources, _tool_reader(arguments), chosen, whole=whole)
+    from runtime import repertoire
+
     found, scenario_files = repertoire.check(paths)
     print(reports.REPORTERS[arguments.format](sorted([*problems, *found]), len(sources), scenario_files), end="")
     problems += found
@@ -543,6 +546,8 @@ def _explain_code(arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
+    from runtime import repertoire
+
     if arguments.recording:
         from runtime import retold
 
@@ -559,22 +564,25 @@ def _test(arguments: argparse.Namespace) -> int:
     if not any(each.files or each.problems for each in opened):
         cure = "Write one beside an agent: its name ends in .scenarios.yaml."
         raise SettingsError(listing(arguments.paths, "and"), "holds no scenario file", cure)
-    code = _rehearsed(arguments, opened, parts, began)
-    return _watch_scenarios(arguments, paths, environment, opened) if arguments.watch and code != _STOPPED else code
+    if arguments.watch:
+        return _watch_scenarios(arguments, paths, environment, opened, parts)
+    return _rehearsed(arguments, opened, parts, began)
 
 
-def _changed_since(opened: repertoire.Repertoire, revision: str, environment: str) -> Sequence[Scenario]:
+def _changed_since(opened: "Repertoire", revision: str, environment: str) -> Sequence[Scenario]:
     around = git.around(opened.folder)
     if around is None:
         raise SettingsError(str(opened.folder), "is in no git repository", "A revision needs one.")
-    before = repertoire.catalog_at(opened.folder, revision, environment)
+    from runtime.repertoire import catalog_at
+
+    before = catalog_at(opened.folder, revision, environment)
     return opened.touched_by(around.changed_since(revision), before)
 
 
 def _rehearsed(
     arguments: argparse.Namespace,
-    opened: Sequence[repertoire.Repertoire],
-    wanted: Sequence[tuple[repertoire.Repertoire, Scenario]],
+    opened: "Sequence[Repertoire]",
+    wanted: "Sequence[tuple[Repertoire, Scenario]]",
     began: float,
 ) -> int:
     """Play scenarios, print what became of them, and return the exit code."""
@@ -587,7 +595,7 @@ def _rehearsed(
         from runtime.minds import mind_for
 
         mind_for(arguments.model).close()  # a missing key is told once, and not for each scenario
-    parts = [players.Part(each.folder.absolute(), environment, scenario, arguments.model) for each, scenario in wanted]
+    parts = [players.Part(each.folder, environment, scenario, arguments.model) for each, scenario in wanted]
     bar, stopped = Bar(len(parts)), False
     try:
         for result in players.play(parts):
@@ -609,25 +617,35 @@ def _watch_scenarios(
     arguments: argparse.Namespace,
     paths: Sequence[Path],
     environment: str,
-    opened: Sequence[repertoire.Repertoire],
+    opened: "Sequence[Repertoire]",
+    parts: "Sequence[tuple[Repertoire, Scenario]]",
 ) -> int:
-    """Play the scenarios that each change can touch, until interrupted."""
+    """Play scenarios, and then those that each change can touch, until interrupted."""
+    from runtime import repertoire
     from runtime.reload import changes_in
 
-    while True:
+    watched: set[Path] = set()
+    began, code = time.monotonic(), 0
+    while code != _STOPPED:
+        if watched != (folders := {folder for each in opened for folder in each.folders}):
+            watched, watching = folders, changes_in(sorted(folders))
+            next(watching)  # what is saved from now on, also while scenarios are played, is not missed
+        if parts or any(each.problems for each in opened):
+            try:
+                code = _rehearsed(arguments, opened, parts, began)
+            except CatalogError as error:  # a tool that cannot be used; the next save may mend it
+                print(error, flush=True)
         print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
-        changed = next(changes_in(sorted({folder for each in opened for folder in each.folders})), None)
-        if changed is None:
-            return _STOPPED
+        changed = next(filter(None, watching))
         began, before = time.monotonic(), {each.folder: each.catalog for each in opened}
         try:
             opened = repertoire.open_repertoires(paths, environment)
         except CatalogError as error:
             print(error, flush=True)
-            continue
-        touched = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]
-        if touched or any(each.problems for each in opened):
-            _rehearsed(arguments, opened, touched, began)
+            parts = []
+        else:
+            parts = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]
+    return code
 
 
 # ── init and schema ───────────────────────────────────────────────────────────────────────────────────────────

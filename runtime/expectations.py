@@ -260,7 +260,8 @@ class _Comparison:
         count = sum(use == wanted for use in alike)
         fits = [used for used in self.turn.used if used.tool == wanted.tool]
         times = sum(_covers(wanted.arguments, _read(used.arguments)) for used in fits)
-        return None if times >= count else (f"{expected}, {count} times", f"it was called {times} times so")
+        often = "once" if times == 1 else f"{times} times"
+        return None if times >= count else (f"{expected}, {count} times", f"it was called so only {often}")
 
     def not_called(self, _: str, wanted: str) -> "_Told":
         found = [used for used in self.turn.used if used.tool == wanted]

@@ -178,7 +178,8 @@ def pre_commit(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture
 def repository(catalog: Path) -> Path:
-    """Return a new catalog in git, its agent without tools: importing those takes seconds."""
+    """Return a new catalog in git, its agent without tools, which take seconds to import, and so without scenarios."""
+    (catalog / "agents/front-desk.scenarios.yaml").unlink()
     file = catalog / AGENT
     file.write_text(file.read_text("utf-8").partition("# What it can do.")[0], "utf-8")
     git(catalog, "init", "-q", "-b", "main")

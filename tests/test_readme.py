@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from runtime import cast, demo
 from runtime import catalog as catalogs
-from runtime import demo
 from runtime import schema as schemas
 from runtime.cli import _parser
 from runtime.draft import draft
 from runtime.realtime.tools import read_tool
+from runtime.rehearsal import rehearse
+from runtime.scenarios import read
 from tests.house import source
 from tests.test_architecture import FLOORS
 
@@ -74,3 +76,13 @@ def test_the_targets_of_the_makefile_are_the_ones_it_names() -> None:
     for target in ("make demo", "make test", "make bench"):
         assert target in targets
         assert target in README
+
+
+def test_the_scenario_of_the_readme_passes_with_its_agent() -> None:
+    scenarios = next(part for part in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "- scenario:" in part)
+    catalog = catalogs.build([source(AGENT, "agents/pizzeria.yaml")], read_tool)
+    file, problems = read(scenarios.encode(), "agents/pizzeria.scenarios.yaml")
+    assert file is not None, problems
+    assert cast.problems(file, catalog) == []
+    for scenario in file.scenarios:
+        assert rehearse(scenario, catalog).differences == ()

@@ -1,0 +1,170 @@
+"""`switchboard test` as its authors run it: in processes on all cores, stopped in the middle, watching, since a change.
+
+Each runs as a process of its own: it imports the SDK in another one, which takes seconds.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.test_git import git
+
+ROOT = Path(__file__).parents[1]
+DESK = """name: desk
+answers: ["+15550100001"]
+greeting: Casa Nova, hello.
+instructions: Be brief.
+tools: [{entrypoint: "counting:count"}]
+"""
+COUNTS = '''
+import os
+
+
+def count(then: str) -> str:
+    """Count."""
+    if then == "exit":
+        os._exit(3)
+    return then
+'''
+USES = """- scenario: {name}
+  call: {{called: "+15550100001"}}
+  turns:
+    - caller: {{says: Count.}}
+      model: [{{calls: {{tool: count, arguments: {{then: {then}}}}}}}, {{says: "{says}"}}]
+      expect: {{says: done}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents/desk.yaml").write_text(DESK, "utf-8")
+    (tmp_path / "counting.py").write_text(COUNTS, "utf-8")
+    write(tmp_path, counts={})
+    return tmp_path
+
+
+def write(folder: Path, **scenarios: dict[str, str]) -> None:
+    texts = [USES.format(**{"name": name, "then": "on", "says": "done"} | more) for name, more in scenarios.items()]
+    (folder / "agents/desk.scenarios.yaml").write_text("".join(texts), "utf-8")
+
+
+@contextmanager
+def command(folder: Path, *words: str) -> "Iterator[subprocess.Popen[str]]":
+    """Run the command, and end it and all that it began with the block."""
+    executable = Path(sys.executable).with_name("switchboard")
+    process = subprocess.Popen(
+        [executable, "test", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test(folder: Path, *words: str) -> tuple[int, str, str]:
+    """Run the command to its end and return its exit code, what it printed, and its errors."""
+    with command(folder, *words) as process:
+        out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+test.__test__ = False  # type: ignore[attr-defined]
+
+
+def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_told(folder: Path) -> None:
+    write(folder, passes={}, fails={"says": "lost"})
+    code, out, err = test(folder)
+    assert (code, err) == (1, "")
+    assert out.startswith("FAILED fails (agents/desk.scenarios.yaml:7)\n    agent  Casa Nova, hello.\n")
+    assert (
+        "  agents/desk.scenarios.yaml:12:22: says.contains\n    - the agent says “done”\n    + it was “lost”\n" in out
+    )
+    assert "\n2 scenarios: 1 passed, 1 failed, in " in out
+    write(folder, breaks={"then": "exit"})
+    code, out, _ = test(folder, "agents/desk.scenarios.yaml", "--format", "json")
+    (told,) = json.loads(out)["scenarios"]
+    assert code == 1
+    assert told["runs"][0]["broken"].startswith("The process that played it has ended.")
+
+
+def test_a_tool_that_cannot_be_imported_is_told_as_check_does(folder: Path) -> None:
+    (folder / "counting.py").unlink()
+    code, out, err = test(folder)
+    assert (code, out) == (1, "")
+    assert err.startswith("agents/desk.yaml:5:")
+
+
+def test_without_scenario_files_or_paths_it_says_what_to_do(folder: Path) -> None:
+    (folder / "agents/desk.scenarios.yaml").unlink()
+    assert test(folder) == (2, "", "switchboard: agents holds no scenario file. "
+                            "Write one beside an agent: its name ends in .scenarios.yaml.\n")  # fmt: skip
+    assert test(folder, "elsewhere")[0] == 2
+    assert test(folder, "--changed", "HEAD")[0] == 2
+
+
+def test_only_what_a_change_touches_is_played(folder: Path) -> None:
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "Begin")
+    assert test(folder, "--changed", "main")[1].startswith("0 scenarios: 0 passed, in ")
+    (folder / "counting.py").write_text(f"{COUNTS}\n", "utf-8")
+    assert test(folder, "--changed", "main")[1].startswith("1 scenario: 1 passed")
+    assert test(folder, "--changed", "other")[0] == 2
+
+
+def read_until(process: "subprocess.Popen[str]", wanted: str, seconds: float = 40) -> str:
+    """Read what a process prints until it has printed this."""
+    assert process.stdout
+    os.set_blocking(process.stdout.fileno(), False)
+    printed, until = "", time.monotonic() + seconds
+    while wanted not in printed:
+        assert time.monotonic() < until, f"it never printed {wanted!r}: {printed}"
+        if select.select([process.stdout], [], [], 0.5)[0]:
+            printed += process.stdout.read() or ""
+    return printed
+
+
+def test_it_plays_what_a_saved_file_touches_until_it_is_interrupted(folder: Path) -> None:
+    with command(folder, "--watch") as process:
+        read_until(process, "1 scenario: 1 passed")
+        assert process.stderr
+        assert process.stderr.readline() == "Watching; Ctrl-C ends this.\n"
+        (folder / "counting.py").write_text(COUNTS.replace("return then", "return 'off'"), "utf-8")
+        read_until(process, "1 scenario: 1 passed")
+        write(folder, counts={"says": "lost"})
+        assert "FAILED counts" in read_until(process, "1 scenario: 0 passed, 1 failed")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 130
+
+
+def test_an_interruption_ends_it_with_what_was_played_so_far(folder: Path) -> None:
+    (folder / "counting.py").write_text(
+        COUNTS.replace("import os", "import os, pathlib, time").replace(
+            'if then == "exit"', 'pathlib.Path("began").touch(); time.sleep(0.2)\n    if then == "exit"'
+        ),
+        "utf-8",
+    )
+    write(folder, **{f"scenario {number}": {} for number in range(400)})
+    with command(folder) as process:
+        until = time.monotonic() + 40
+        while not (folder / "began").exists():
+            assert time.monotonic() < until
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+    assert process.returncode == 130
+    assert "stopped before " in out
+    assert err == ""

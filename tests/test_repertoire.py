@@ -1,0 +1,119 @@
+"""Scenario files beside their agents, and which scenarios a change can touch."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime import git
+from runtime.errors import CatalogError, SettingsError
+from runtime.repertoire import Repertoire, catalog_at, check, open_repertoires
+from tests.test_git import git as run_git
+
+DESK = """name: desk
+answers: ["+15550100001"]
+instructions_file: texts/desk.md
+handoffs: [{agent: billing, when: An invoice.}]
+tools: [{use: hang_up}, {entrypoint: "mine.tables:find"}]
+"""
+BILLING = "name: billing\ninstructions: Know invoices.\ntools: [{use: hang_up}]\n"
+NIGHT = 'name: night\nanswers: ["*"]\ninstructions: Take messages.\n'
+RINGS = '- scenario: {name}\n  call: {{called: "{number}"}}\n  turns: [{{expect: {{agent: {agent}}}}}]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a catalog of three agents with a tool module that imports another, and work beside it."""
+    files = {
+        "agents/desk.yaml": DESK,
+        "agents/billing.yaml": BILLING,
+        "agents/night.yaml": NIGHT,
+        "agents/texts/desk.md": "Be brief.",
+        "agents/desk.scenarios.yaml": RINGS.format(name="by day", number="+15550100001", agent="desk"),
+        "agents/more/night.scenarios.yaml": RINGS.format(name="by night", number="+15550100009", agent="night"),
+        "mine/__init__.py": "",
+        "mine/tables.py": "from mine import book\n\ndef find() -> str:\n    return book.NAME\n",
+        "mine/book.py": "NAME = 'book'\n",
+        "mine/other.py": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return tmp_path
+
+
+def opened(*paths: str) -> Repertoire:
+    (found,) = open_repertoires([Path(path) for path in paths or ("agents",)], "")
+    return found
+
+
+def touched(*paths: str) -> list[str]:
+    return [scenario.name for scenario in opened().touched_by([Path(path) for path in paths])]
+
+
+def test_scenario_files_are_found_at_any_depth_and_are_no_agents(folder: Path) -> None:
+    found = opened()
+    assert [scenario.name for scenario in found.scenarios] == ["by day", "by night"]
+    assert sorted(found.catalog.agents) == ["billing", "desk", "night"]
+    assert found.problems == ()
+
+
+def test_one_file_is_played_with_the_whole_catalog(folder: Path) -> None:
+    found = opened("agents/more/night.scenarios.yaml")
+    assert [scenario.name for scenario in found.scenarios] == ["by night"]
+    assert len(found.catalog.agents) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("agents/desk.yaml", ["by day"]),
+        ("agents/billing.yaml", ["by day"]),
+        ("agents/texts/desk.md", ["by day"]),
+        ("agents/desk.scenarios.yaml", ["by day"]),
+        ("mine/tables.py", ["by day"]),
+        ("mine/book.py", ["by day"]),
+        ("mine/other.py", []),
+        ("agents/night.yaml", ["by night"]),
+        ("agents/_defaults.yaml", ["by day", "by night"]),
+        ("README.md", []),
+    ],
+)
+def test_a_change_touches_the_calls_that_come_out_of_the_file(folder: Path, path: str, names: list[str]) -> None:
+    assert touched(path) == names
+
+
+def test_a_call_that_another_agent_took_before_is_touched(folder: Path) -> None:
+    run_git(folder, "init", "-q", "-b", "main")
+    run_git(folder, "add", "-A")
+    run_git(folder, "commit", "-qm", "Begin")
+    (folder / "agents/desk.yaml").write_text(DESK.replace("+15550100001", "+15550100003"), "utf-8")
+    (folder / "agents/new.scenarios.yaml").write_text(
+        RINGS.format(name="new", number="+15550100005", agent="night"), "utf-8"
+    )
+    repository = git.around(Path("agents"))
+    assert repository is not None
+    changed = repository.changed_since("HEAD")
+    assert changed == {folder / "agents/desk.yaml", folder / "agents/new.scenarios.yaml"}
+    before = catalog_at(Path("agents"), "HEAD", "")
+    assert [scenario.name for scenario in opened().touched_by(changed, before)] == ["by day", "new"]
+    with pytest.raises(SettingsError, match="no commit"):
+        repository.changed_since("nothing")
+
+
+def test_a_file_with_a_problem_is_told_and_not_played(folder: Path) -> None:
+    (folder / "agents/desk.scenarios.yaml").write_text(RINGS.format(name="x", number="+1", agent="dsk"), "utf-8")
+    found = opened()
+    assert [scenario.name for scenario in found.scenarios] == ["by night"]
+    assert [problem.message for problem in found.problems] == [
+        "'+1' is not a phone number such as \"+15550100001\"",
+    ]
+
+
+def test_a_catalog_with_problems_plays_nothing(folder: Path) -> None:
+    (folder / "agents/desk.yaml").write_text("name: desk\n", "utf-8")
+    with pytest.raises(CatalogError, match="instructions"):
+        open_repertoires([Path("agents")], "")
+    assert check([Path("agents")]) == ([], 2), "check tells of the agent itself, and looks for no names then"

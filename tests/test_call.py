@@ -359,7 +359,7 @@ def test_a_refused_greeting_is_said_when_the_active_response_is_done() -> None:
 
 def test_a_greeting_that_the_service_never_begins_is_told_loudly() -> None:
     play = Play(GUARDED).active()
-    for _ in range(1):
+    for _ in range(4):
         play >> e.TimerFired("response")
     assert play.recorded("the service never gave a response").level > 30
     assert play.types == ["session.update"]

@@ -111,7 +111,7 @@ async def perform(
     with _logged(stage.note):
         async with serving(service.app) as simulator:
             settings = Settings(_KEY, (_SECRET,), f"{simulator}/v1", f"{simulator.replace('http', 'ws')}/v1")
-            cast = _with_canned_tools(catalog, scenario.canned)
+            cast = _with_canned_tools(catalog, scenario, is_scripted=mind is None)
             host = Host(Current(cast), settings, (stage.observe,), background=background, clock=shown)
             async with serving(host.app) as address:
                 call = service.new_call(called=scenario.called, caller=scenario.caller)
@@ -404,25 +404,30 @@ def _told(kind: str, value: Any) -> str:
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _with_canned_tools(catalog: Catalog, canned: Mapping[str, Sequence[Canned]]) -> Catalog:
+def _with_canned_tools(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalog:
     """Return the catalog with tools that give what the scenario says; whatever else runs for real takes real time.
 
-    A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then.
+    A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then, nor
+    where a scripted scenario uses none of their tools.
     """
-    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools}
-    cans = {name: _Can(given) for name, given in canned.items()}
-    from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known | {"lookup"})
-    agents = [_recast(agent, cans, from_servers) for agent in catalog.agents.values()]
+    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {"lookup"}
+    cans = {name: _Can(given) for name, given in scenario.canned.items()}
+    used = {use.tool for turn in scenario.turns for response in turn.model for use in response.uses}
+    from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known)
+    needs_servers = not from_servers and (not is_scripted or not used <= known)
+    agents = [_recast(agent, cans, from_servers, needs_servers=needs_servers) for agent in catalog.agents.values()]
     return catalogs.assemble(agents, catalog.revision)
 
 
-def _recast(agent: AgentDefinition, cans: Mapping[str, "_Can"], more: tuple[ToolDefinition, ...]) -> AgentDefinition:
+def _recast(
+    agent: AgentDefinition, cans: Mapping[str, "_Can"], more: tuple[ToolDefinition, ...], *, needs_servers: bool
+) -> AgentDefinition:
     abilities = agent.abilities
     tools = tuple(_tool(tool, cans.get(tool.name)) for tool in abilities.tools)
     lookup = abilities.lookup and _tool(abilities.lookup, cans.get("lookup"))
-    servers = abilities.servers
-    if servers and more:
-        tools, servers = (*tools, *more), ()
+    if abilities.servers and more:
+        tools = (*tools, *more)
+    servers = abilities.servers if needs_servers else ()
     return replace(agent, abilities=replace(abilities, tools=tools, servers=servers, lookup=lookup))
 
 

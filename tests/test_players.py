@@ -168,3 +168,13 @@ def test_an_interruption_ends_it_with_what_was_played_so_far(folder: Path) -> No
     assert process.returncode == 130
     assert "stopped before " in out
     assert err == ""
+
+
+# ── the agents that come with us ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_shipped_agents_pass_their_forty_scenarios() -> None:
+    code, out, _ = test(ROOT, "agents", "samples/pizzeria", "--format", "json")
+    told = json.loads(out)
+    assert (code, told["failed"], told["skipped"]) == (0, 0, 0), out
+    assert told["passed"] >= 40

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from runtime.expectations import Question, Verdict
+from runtime.expectations import Question
 from runtime.realtime.tools import read_tool
 from runtime.rehearsal import rehearse
 from runtime.repertoire import open_repertoires
 from runtime.results import Result, Run, told
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
+from runtime.verdict import Verdict
 from tests.house import MINIMAL, catalog
 from tests.test_scenarios import scenario_of
 
@@ -374,3 +375,15 @@ def test_a_judge_is_asked_with_what_was_said_and_its_verdict_counts() -> None:
 def test_without_a_judge_what_it_should_say_is_skipped_and_no_pass() -> None:
     run = play(GREETS, [{"expect": {"judge": "is polite"}}])
     assert run.judgement == "skipped"
+
+
+# ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_whose_tools_nobody_uses_is_not_started(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    program = [sys.executable, "-c", f"open({str(started)!r}, 'w')"]
+    agent = GREETS + f"tools: [{{mcp: {json.dumps({'command': program})}}}]\n"
+    run = play(agent, [{"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}, "expect": {"says": "Yes"}}])
+    assert differences(run) == []
+    assert not started.exists()

@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint types tests editor fields bench clean help
+.PHONY: demo test lint types tests slow editor fields bench clean help
 
 help:
 	@echo "make demo    a phone call on this machine: host, simulator and the sample agents"
-	@echo "make test    linters, types and every test"
+	@echo "make test    linters, types and the tests, in a minute"
+	@echo "make slow    the tests that run commands as processes, in real time"
 	@echo "make editor  what an author's editor shows, against what 'switchboard check' finds (needs Node.js)"
 	@echo "make fields  the README's table of fields out of the schema"
 	@echo "make bench   timings against the SDK's stock SIP model, in the same run"
@@ -36,6 +37,9 @@ types: $(STAMP)
 
 tests: $(STAMP)
 	$(BIN)/pytest
+
+slow: $(STAMP)
+	$(BIN)/pytest -m slow
 
 # The editor's own language server, from npm, beside the virtual environment.
 SERVER := .node/node_modules/yaml-language-server/package.json

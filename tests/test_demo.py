@@ -54,6 +54,7 @@ def shown(capsys: Capture) -> str:
 # ── the whole ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_the_demo_shows_a_whole_call_and_exits_with_0() -> None:
     done = subprocess.run(COMMAND, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -230,6 +231,7 @@ def test_the_receipt_shows_each_setting_as_declared_and_as_confirmed(
 # ── when nobody reads it ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_ends_the_demonstration_quietly() -> None:
     reading, writing = os.pipe()
     running = subprocess.Popen(COMMAND, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
@@ -242,6 +244,7 @@ def test_a_reader_who_leaves_ends_the_demonstration_quietly() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_a_sentence() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(COMMAND, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -249,6 +252,7 @@ def test_a_full_disk_is_told_in_a_sentence() -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_the_middle_of_the_call_ends_it_quietly() -> None:
     running = subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout is not None

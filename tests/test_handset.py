@@ -24,6 +24,8 @@ from runtime.simulator.script import Reply
 from runtime.standin import CONFESSION, StandIn
 from tests.house import MINIMAL, catalog
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "runtime", "call"]
 GREETS = MINIMAL + "greeting: Casa Nova, hello.\n"

@@ -18,6 +18,8 @@ import pytest
 
 from tests.test_git import git
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 DESK = """name: desk
 answers: ["+15550100001"]

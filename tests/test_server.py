@@ -20,6 +20,8 @@ from runtime.simulator import Script, Service, Turn, serving
 from tests.house import MINIMAL, run
 from tests.line import KEY, SECRET
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -54,9 +54,13 @@ def _handoff(written: Mapping[str, Any]) -> ToolDefinition:
     )
 
 
+HAND_OFF = "hand_off_to_"
+"""How the names of handoff tools begin; the agent's follows."""
+
+
 def handoff_name(agent: str) -> str:
     """Return the name of the tool that hands over to an agent; hyphens may stand in a tool's name."""
-    return f"hand_off_to_{agent}"
+    return HAND_OFF + agent
 
 
 Described = tuple[str, dict[str, dict[str, Any]]]

@@ -10,35 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.receipt import Row
-from runtime.scenarios import Expectation, Scenario, Use
+from runtime.scenarios import ENDED_BY, Expectation, Scenario, Use
 from runtime.verdict import Verdict
 
 GREETING = "greeting"
-
-ENDS: Mapping[str, str] = {
-    "caller_hung_up": "caller",
-    "agent_hung_up": "agent",
-    "transferred": "transfer",
-    "silent": "silence",
-    "nobody_spoke": "silence",
-    "too_long": "duration",
-    "no_agent": "no_agent",
-    "over_capacity": "capacity",
-    "tools_unavailable": "tools",
-    "expired": "service",
-    "gone": "caller",
-    "accept_failed": "service",
-    "model_unreachable": "service",
-    "quota": "service",
-    "attach_failed": "service",
-    "not_confirmed": "service",
-    "connection_lost": "service",
-    "drained": "host",
-    "not_taken": "host",
-    "stale": "host",
-    "failed": "host",
-}
-"""Who or what ended a call, by its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +260,7 @@ class _Comparison:
         expected = f"the call has ended, {_BY[wanted]}"
         if not self.turn.outcome:
             return expected, "it had not ended"
-        return None if ENDS[self.turn.outcome] == wanted else (expected, how_it_ended(self.played))
+        return None if ENDED_BY[self.turn.outcome] == wanted else (expected, how_it_ended(self.played))
 
     def within_ms(self, _: str, wanted: float) -> "_Told":
         took, expected = self.turn.milliseconds, f"the agent is heard within {wanted:g} ms"
@@ -347,7 +322,7 @@ def how_it_ended(played: Played) -> str:
     if not played.outcome:
         return "it went on to the scenario's end"
     reason = f" ({played.reason})" if played.reason else ""
-    return f"it ended {_BY[ENDS[played.outcome]]}{reason}"
+    return f"it ended {_BY[ENDED_BY[played.outcome]]}{reason}"
 
 
 def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing: str) -> tuple[str, str] | None:

@@ -11,16 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from runtime import document
+from runtime.built_in import HAND_OFF
 from runtime.recorded import ENDED, Entry, Recording
+from runtime.saving import outputs_of
+from runtime.scenarios import ENDED_BY
 from runtime.session import LINE
 
-_HAND_OFF = "hand_off_to_"
 _FEW_SECONDS = 5.0  # keys that come within them are pressed in one go
-_ENDED_BY = {
-    "caller_hung_up": "caller", "gone": "caller", "agent_hung_up": "agent", "transferred": "transfer",
-    "silent": "silence", "nobody_spoke": "silence", "too_long": "duration", "no_agent": "no_agent",
-    "over_capacity": "capacity", "tools_unavailable": "tools", "expired": "service",
-}  # fmt: skip
 _WORDLESS = """\
 # Words and numbers were not recorded: x stands for a letter, and 1 for a digit. Write your own in their place,
 # and below called: a number that {agent} answers.
@@ -140,7 +137,7 @@ class _Retelling:
             self._silent_since = None
 
     def _end(self, outcome: str, at: float) -> None:
-        ended_by = _ENDED_BY.get(outcome)
+        ended_by = ENDED_BY.get(outcome)
         if ended_by == "caller":
             self._caller("hangs_up", True, at)
         elif ended_by in ("silence", "duration") and self._silent_since is None:
@@ -168,33 +165,28 @@ class _Retelling:
 
     def _model(self, response: Mapping[str, Any]) -> None:
         """Take what the model did by itself: words, tools, a handoff."""
-        line = (response.get("metadata") or {}).get(LINE)
-        if line is not None and line != "answer" and not str(line).startswith("after "):
-            return
         made: dict[str, Any] = {}
-        for item in response.get("output") or ():
-            self._item(item, made)
+        for output in outputs_of(response):
+            if isinstance(output, str):
+                made.setdefault("says", []).append(output)
+            else:
+                self._use(*output, made)
         if made:
-            self._turn.setdefault("model", []).append({key: value for key, value in made.items() if value})
+            self._turn.setdefault("model", []).append(made)
 
-    def _item(self, item: Mapping[str, Any], made: dict[str, Any]) -> None:
-        name = str(item.get("name", ""))
-        if item.get("type") == "message":
-            words = " ".join(str(part.get("transcript") or part.get("text") or "") for part in item["content"]).strip()
-            made.setdefault("says", []).extend([words] if words else [])
-        elif name.startswith(_HAND_OFF):
-            made["hands_off"] = name.removeprefix(_HAND_OFF)
-        elif item.get("type") == "function_call":
-            call = _used(name, str(item.get("arguments", "")))
-            made.setdefault("calls", []).append(call)
-            expected = self._turn.setdefault("expect", {}).setdefault("calls", [])
-            expected.append(call if self._speech else name)
-            if isinstance(call, dict):
-                self._destination = str(call["arguments"].get("destination", ""))
+    def _use(self, name: str, arguments: str, made: dict[str, Any]) -> None:
+        if name.startswith(HAND_OFF):
+            made["hands_off"] = name.removeprefix(HAND_OFF)
+            return
+        call = _used(name, arguments)
+        made.setdefault("calls", []).append(call)
+        self._turn.setdefault("expect", {}).setdefault("calls", []).append(call if self._speech else name)
+        if isinstance(call, dict):
+            self._destination = str(call["arguments"].get("destination", ""))
 
     def _tool(self, event: Mapping[str, Any]) -> None:
         name, output = str(event.get("name")), str(event.get("output", ""))
-        if name.startswith(_HAND_OFF):
+        if name.startswith(HAND_OFF):
             return
         canned: dict[str, Any] = {"error": output} if event.get("failed") else {"result": _data(output)}
         seconds = event.get("seconds")

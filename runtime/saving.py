@@ -4,16 +4,27 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_HAND_OFF = "hand_off_to_"
-_ENDED_BY = {
-    "caller_hung_up": "caller", "agent_hung_up": "agent", "silent": "silence", "nobody_spoke": "silence",
-    "too_long": "duration", "transferred": "transfer", "no_agent": "no_agent", "over_capacity": "capacity",
-    "tools_unavailable": "tools",
-}  # fmt: skip
-"""Who or what ended a call, by its outcome; the host, where it failed."""
+from runtime.built_in import HAND_OFF
+from runtime.scenarios import ENDED_BY
+from runtime.session import LINE, is_models_own
 
 Use = tuple[str, str]
 """A tool's name and its arguments as JSON text."""
+
+
+def outputs_of(response: Mapping[str, Any]) -> list[str | Use]:
+    """Return what the model did by itself in a response, as `response.done` tells it: words and uses of tools."""
+    line = (response.get("metadata") or {}).get(LINE)
+    items = response.get("output") or () if is_models_own(line) else ()
+    outputs: list[str | Use] = []
+    for item in items:
+        if item.get("type") == "function_call":
+            outputs.append((str(item.get("name", "")), str(item.get("arguments", ""))))
+        elif item.get("type") == "message":
+            parts = item.get("content") or ()
+            words = " ".join(str(part.get("transcript") or part.get("text") or "") for part in parts).strip()
+            outputs += [words] if words else []
+    return outputs
 
 
 class Conversation:
@@ -35,8 +46,8 @@ class Conversation:
         """What the model does in one response of its own; lines that the host asks for are none."""
         said = [output for output in outputs if isinstance(output, str)]
         used = [output for output in outputs if not isinstance(output, str)]
-        moves = [name.removeprefix(_HAND_OFF) for name, _ in used if name.startswith(_HAND_OFF)]
-        calls = [_call(name, arguments) for name, arguments in used if not name.startswith(_HAND_OFF)]
+        moves = [name.removeprefix(HAND_OFF) for name, _ in used if name.startswith(HAND_OFF)]
+        calls = [_call(name, arguments) for name, arguments in used if not name.startswith(HAND_OFF)]
         response: dict[str, Any] = {"says": _one(said)} if said else {}
         response |= {"calls": _one(calls)} if calls else {}
         response |= {"hands_off": moves[0]} if moves else {}
@@ -47,7 +58,7 @@ class Conversation:
     def scenario(self, name: str, call: Mapping[str, Any], outcome: str) -> dict[str, Any]:
         """Return the whole conversation as one scenario; `outcome` is how the call ended."""
         turns = [_turn(turn) for turn in self._turns] or [{}]
-        turns[-1].setdefault("expect", {})["ended_by"] = _ENDED_BY.get(outcome, "host")
+        turns[-1].setdefault("expect", {})["ended_by"] = ENDED_BY.get(outcome, "host")
         return {"scenario": name, "call": dict(call), "turns": turns}
 
 

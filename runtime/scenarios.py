@@ -19,6 +19,31 @@ from runtime.incoming import SAMPLE_CALL
 ENDINGS = (".scenarios.yaml", ".scenarios.yml")
 """How the names of scenario files end."""
 
+ENDED_BY: Mapping[str, str] = {
+    "caller_hung_up": "caller",
+    "agent_hung_up": "agent",
+    "transferred": "transfer",
+    "silent": "silence",
+    "nobody_spoke": "silence",
+    "too_long": "duration",
+    "no_agent": "no_agent",
+    "over_capacity": "capacity",
+    "tools_unavailable": "tools",
+    "expired": "service",
+    "gone": "caller",
+    "accept_failed": "service",
+    "model_unreachable": "service",
+    "quota": "service",
+    "attach_failed": "service",
+    "not_confirmed": "service",
+    "connection_lost": "service",
+    "drained": "host",
+    "not_taken": "host",
+    "stale": "host",
+    "failed": "host",
+}
+"""Who or what ended a call in the words of scenarios, by its outcome."""
+
 _EMPTY_CURE = "Begin with '- scenario: ' and what happens in it."
 
 

@@ -14,6 +14,7 @@ from runtime.incoming import IncomingCall
 from runtime.template import template
 
 LINE = "switchboard"  # the metadata key by which our own responses are recognised in the service's events
+ANSWER, AFTER = "answer", "after "  # lines that only ask the model to go on, `after ` what it waited for
 
 _OPTIONAL = ("max_output_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "truncation")
 _FIXED_AT_ACCEPT = (
@@ -121,6 +122,11 @@ class SessionSettings:
             "tool_choice": "none",
             "audio": {"output": {"voice": voice}},
         }
+
+
+def is_models_own(line: str | None) -> bool:
+    """Tell whether the model chose the words of a response by itself: it has no line of ours, or was asked to go on."""
+    return not line or line == ANSWER or line.startswith(AFTER)
 
 
 def settings_for(agent: AgentDefinition, call: IncomingCall, names: Mapping[str, Any] | None = None) -> SessionSettings:

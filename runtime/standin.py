@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from runtime.built_in import HAND_OFF
 from runtime.session import FREELY
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
@@ -30,7 +31,7 @@ _MOMENT = re.compile(r"\b(one|a|just a|wait a) (moment|minute|second)\b|\bhold o
 _NO_MORE = re.compile(r"\b(never ?mind|forget it|stop that|leave it)\b", re.IGNORECASE)
 _KEYS = re.compile(r"\(The caller pressed (.+) on the keypad\.\)")
 _SHOWN = 200  # characters of a result without `say`
-_HAND_OFF, _WHEN = "hand_off_to_", "When to use it: "
+_WHEN = "When to use it: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ def _candidates(tool: Mapping[str, Any]) -> list[Candidate]:
     name, about = str(tool["name"]), str(tool.get("description") or "")
     if name in ("hang_up", "wait"):
         return []  # which have words of their own
-    if name.startswith(_HAND_OFF):
-        return [Candidate(tool, name.removeprefix(_HAND_OFF), about.partition(_WHEN)[2], by_purpose=2)]
+    if name.startswith(HAND_OFF):
+        return [Candidate(tool, name.removeprefix(HAND_OFF), about.partition(_WHEN)[2], by_purpose=2)]
     places = re.findall(r"^- ([^:\n]+): (.+)$", about, re.MULTILINE)
     if name == "transfer" and places:
         return [Candidate(tool, place, when, {"destination": place}, by_purpose=2) for place, when in places]
@@ -195,8 +196,8 @@ def _words(item: Mapping[str, Any]) -> str:
 
 def _told(name: str, output: str) -> str:
     """Return a tool's result as a sentence for the caller: what it says, or its content, shortly."""
-    if name.startswith(_HAND_OFF):
-        return f"You are with {name.removeprefix(_HAND_OFF)} now. What can I do for you?"
+    if name.startswith(HAND_OFF):
+        return f"You are with {name.removeprefix(HAND_OFF)} now. What can I do for you?"
     result = _data(output, object)
     if isinstance(result, dict) and isinstance(result.get("say"), str) and result["say"]:
         return str(result["say"])

@@ -7,7 +7,6 @@ import pytest
 
 from runtime.call import Outcome
 from runtime.expectations import (
-    ENDS,
     GREETING,
     Moment,
     Played,
@@ -21,7 +20,7 @@ from runtime.expectations import (
     questions,
 )
 from runtime.receipt import Row
-from runtime.scenarios import Expectation, Scenario, Use
+from runtime.scenarios import ENDED_BY, Expectation, Scenario, Use
 from tests.test_scenarios import RINGS, scenario_of
 
 ROWS = (Row("voice", "marin", "cedar"), Row("tools", ["a", "b"], ["a", "b"]), Row("tracing", None, None))
@@ -50,7 +49,7 @@ def told(name: str, wanted: Any, played: Played = PLAYED) -> tuple[str, str] | N
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_somebody_who_ended_the_call(outcome: Outcome) -> None:
-    assert told("ended_by", ENDS[outcome], Played((replace(TURN, outcome=outcome),), outcome=outcome)) is None
+    assert told("ended_by", ENDED_BY[outcome], Played((replace(TURN, outcome=outcome),), outcome=outcome)) is None
 
 
 @pytest.mark.parametrize(

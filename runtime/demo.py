@@ -17,7 +17,7 @@ from runtime.call import Outcome
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
 from runtime.ringing import Background, Ringing, loopback, ringing_for
-from runtime.screen import Screen, errors_told
+from runtime.screen import HERE, Screen, errors_told
 from runtime.settings import samples_kept_in
 from runtime.simulator.script import Script, ToolUse, Turn
 from runtime.terminal import Paint, width, wrapped
@@ -100,9 +100,8 @@ async def _call(
     catalog: Catalog, ringing: Ringing, script: Script, screen: "_Screen", pace: float, background: Background
 ) -> bool:
     async with loopback(catalog, screen, background, pace=pace, script=script) as made:
-        made.service.observe(lambda call, what, fields: screen.hear(what, fields))
-        call = made.service.new_call(called=ringing.called, caller=ringing.caller)
-        screen.begin(_TOLD_FIRST, ringing.headers)
+        call = made.new_call(ringing.called, ringing.caller, screen.hear)
+        screen.begin(HERE, _TOLD_FIRST, ringing.headers)
         await made.ring(call, ringing.headers)
         try:
             await asyncio.wait_for(screen.ended.wait(), TIMEOUT_SECONDS)

@@ -10,7 +10,7 @@
     ├── CallControlError     the Calls API refused or could not be reached (the service's)
     ├── SidebandError        the sideband socket could not be opened (the service's)
     ├── TextModelError       a text model gave no answer (its server's, or the operator's)
-    ├── LiveError            a rehearsal with the real service cannot go on (the service's, or the operator's)
+    ├── SoundError           a file holds no words that a caller can be heard with (the author's)
     └── UnexpectedEvent      an event that the call's table does not know (ours)
 
 Nothing here reads, waits or logs.
@@ -208,8 +208,8 @@ class TextModelError(SwitchboardError):
 
 
 @dataclass
-class LiveError(SwitchboardError):
-    """A rehearsal with the real service cannot begin or go on."""
+class SoundError(SwitchboardError):
+    """A file that a caller cannot be heard with, and what to do."""
 
     message: str
     cure: str = ""

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,13 +23,13 @@ from runtime.call import Outcome
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean
-from runtime.ringing import CALLERS, Background, loopback
+from runtime.ringing import CALLERS, Background, Hands, loopback
 from runtime.runner import Runner
-from runtime.saving import Conversation
-from runtime.screen import Screen, errors_told
+from runtime.saving import Conversation, outputs_of
+from runtime.screen import HERE, Screen, errors_told
+from runtime.settings import Endpoint
 from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.script import Reply, Script, ToolUse
-from runtime.simulator.service import SimulatedCall
 from runtime.terminal import Paint, width
 
 PACE = 0.6  # of speech at a terminal: a person reads faster than anybody speaks
@@ -66,22 +66,24 @@ class Number:
 def run(
     catalog: Catalog,
     number: Number,
-    mind: Mind,
+    mind: Mind | None,
     told: str,
     *,
     background: Background = (),
+    live: Endpoint | None = None,
     save: Path | None = None,
     pace: float | None = None,
 ) -> int:
     """Hold one call, and return 0, or 1 where it did not go as calls do, as when nobody answers.
 
-    `told` says who plays the model. `save` is a file to write the conversation to, as a scenario. Raises `OSError`
-    when nobody reads what is shown, or the file cannot be written.
+    `told` says who plays the model; `live` is where the real service does, without a mind. `save` is a file to
+    write the conversation to, as a scenario. Raises `OSError` when nobody reads what is shown, or the file cannot be
+    written.
     """
-    live = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-    lines = _Terminal() if live else _Pipe()
+    by_person = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    lines = _Terminal() if by_person else _Pipe()
     screen = Screen(Paint(), lines.write)
-    handset = _Handset(catalog, number, mind, screen, lines, PACE if live else PIPED_PACE)
+    handset = _Handset(catalog, number, mind, screen, lines, PACE if by_person else PIPED_PACE, live)
     if pace is not None:
         handset.pace = pace
     with errors_told(screen), lines.held():
@@ -208,10 +210,11 @@ class _Handset:
 
     catalog: Catalog
     number: Number
-    mind: Mind
+    mind: Mind | None
     screen: Screen
     lines: _Pipe
     pace: float
+    live: Endpoint | None = None
     conversation: Conversation = field(default_factory=Conversation)
     agent: str = ""
     outcome: str = ""
@@ -219,17 +222,23 @@ class _Handset:
     _greets: bool = False
     _awaited: int = 0
     _noted: bool = False
+    _attached: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def call(self, told: str, background: Background) -> None:
         """Ring, play the lines, and wait until the host knows that the call is over."""
         async with loopback(
-            self.catalog, self.observe, background, pace=self.pace, mind=self, script=Script(hangs_up=False)
+            self.catalog,
+            self.observe,
+            background,
+            live=self.live,
+            pace=self.pace,
+            mind=self,
+            script=Script(hangs_up=False),
         ) as line:
-            line.service.observe(lambda call, what, fields: self.screen.hear(what, fields))
-            call = line.service.new_call(called=self.number.called, caller=self.number.caller)
-            self.screen.begin(
-                f"You are the caller. {told} Everything else is what answers real calls.", self.number.headers
-            )
+            call = line.new_call(self.number.called, self.number.caller, self.hear)
+            title = "A call to the real service: it takes tokens of your project." if self.live else HERE
+            whole = f"You are the caller. {told} Everything else is what answers real calls."
+            self.screen.begin(title, whole, self.number.headers)
             self.screen.print(f"{HELP}\n")
             await line.ring(call, self.number.headers)
             with _interrupts(lambda: self._hang_up(call)):
@@ -251,6 +260,8 @@ class _Handset:
             self.agent = runner.match.agent.name
             greeting = runner.match.agent.greeting
             self._greets = greeting is not None and not greeting.wait_for_caller
+        elif record.what == "attached":
+            self._attached.set()
         elif record.what == "confirmed" and not self._noted:
             self._noted = True
             talk = runner.call.conversation
@@ -259,8 +270,17 @@ class _Handset:
             self.outcome = str(record.fields["outcome"])
         self.screen(runner, record)
 
+    def hear(self, what: str, fields: Mapping[str, Any]) -> None:
+        """Show the caller's words, and take down what the real service answered, which no mind was asked for."""
+        self.screen.hear(what, fields)
+        if self.live is not None and what == "server_event" and fields["event"].get("type") == "response.done":
+            outputs = outputs_of(fields["event"].get("response") or {})
+            if outputs:
+                self.conversation.model(outputs)
+
     async def reply(self, asked: Asked) -> Reply:
         """Ask the mind, and take its answer down."""
+        assert self.mind is not None, "the real service asks nobody"
         reply = await self.mind.reply(asked)
         outputs = reply if isinstance(reply, tuple) else (reply,)
         self.conversation.model([(one.name, one.arguments) if isinstance(one, ToolUse) else one for one in outputs])
@@ -276,8 +296,8 @@ class _Handset:
 
     # ── the caller's hands ────────────────────────────────────────────────────────────────────────────────────
 
-    async def _play(self, call: SimulatedCall) -> None:
-        await call.happened("attached")
+    async def _play(self, call: Hands) -> None:
+        await self._attached.wait()
         await self._listen(call, 1 if self._greets else 0)
         async for line in self.lines.read():
             await self._take(call, "".join(sign if sign.isprintable() else " " for sign in line).strip())
@@ -285,13 +305,13 @@ class _Handset:
                 return
         await self._leave(call)
 
-    async def _leave(self, call: SimulatedCall) -> None:
+    async def _leave(self, call: Hands) -> None:
         """Hang up; a person does so at once, and lines that were written before hear the answer."""
         if not self.lines.is_live:
             await self._listen(call, self._awaited)
         self._hang_up(call)
 
-    async def _take(self, call: SimulatedCall, line: str) -> None:
+    async def _take(self, call: Hands, line: str) -> None:
         """Play one line, or say what is wrong with it."""
         found = re.fullmatch(r"/(\w*)\s*(.*)", line)
         verb, rest = (found[1].lower(), found[2]) if found else ("", line)
@@ -310,7 +330,7 @@ class _Handset:
         elif line:
             await self._say(call, "says", rest)
 
-    async def _say(self, call: SimulatedCall, how: str, words: str) -> None:
+    async def _say(self, call: Hands, how: str, words: str) -> None:
         if not words or len(words) > MAX_SAID:
             much = f"These are {len(words):,} characters. Nobody says more than {MAX_SAID:,} in one go."
             self._complain(much if words else "Write what you say: /interrupt Wait, make it five.")
@@ -318,22 +338,22 @@ class _Handset:
         if how == "says":
             await self._listen(call, self._awaited)
         else:
-            await self._until(call, lambda: call.peer.audible, busy=lambda: not call.peer.quiet)
+            await self._until(call, lambda: call.audible, busy=lambda: not call.quiet)
         self.conversation.caller(how, words)
-        self._awaited = call.heard + call.peer.audible + 1
+        self._awaited = call.heard + call.audible + 1
         await call.says(words)
 
-    async def _press(self, call: SimulatedCall, keys: str) -> None:
+    async def _press(self, call: Hands, keys: str) -> None:
         if not re.fullmatch(r"[0-9*#A-D]{1,64}", keys):
             self._complain("Write the keys that are pressed, 0 to 9, * and #: /keys 1#")
             return
         await self._listen(call, self._awaited)
         self.conversation.caller("keys", keys)
         self.screen.line("caller", f"presses {' '.join(keys)}")
-        self._awaited = call.heard + call.peer.audible + 1
+        self._awaited = call.heard + call.audible + 1
         await call.presses(keys)
 
-    async def _stay_silent(self, call: SimulatedCall, written: str) -> None:
+    async def _stay_silent(self, call: Hands, written: str) -> None:
         if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", written) or not 0 < float(written) <= 3600:
             self._complain("Write for how many seconds, up to 3600: /silent 10")
             return
@@ -346,7 +366,7 @@ class _Handset:
             await asyncio.wait_for(call.ended.wait(), seconds)
         await call.stays_silent(seconds)
 
-    def _hang_up(self, call: SimulatedCall) -> None:
+    def _hang_up(self, call: Hands) -> None:
         if not call.ended.is_set():
             self.conversation.caller("hangs_up", True)
             self.screen.line("caller", "hangs up")
@@ -355,16 +375,15 @@ class _Handset:
     def _complain(self, text: str) -> None:
         self.screen.print(text)
 
-    async def _listen(self, call: SimulatedCall, awaited: int) -> None:
+    async def _listen(self, call: Hands, awaited: int) -> None:
         """Until the agent was heard so often and has nothing left to say, or the caller's patience ends."""
-        peer = call.peer
         await self._until(
             call,
-            lambda: call.heard >= awaited and peer.quiet and not peer.owes_answer,
-            busy=lambda: not peer.quiet,
+            lambda: call.heard >= awaited and call.quiet and not call.owes_answer,
+            busy=lambda: not call.quiet,
         )
 
-    async def _until(self, call: SimulatedCall, met: Callable[[], bool], busy: Callable[[], bool]) -> None:
+    async def _until(self, call: Hands, met: Callable[[], bool], busy: Callable[[], bool]) -> None:
         """Until something is met; while nothing happens, no longer than the caller is patient."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS

@@ -24,13 +24,13 @@ from runtime.definition import AgentDefinition
 from runtime.errors import TemplateError, WebhookError, frames
 from runtime.incoming import incoming_call
 from runtime.phone import mask
-from runtime.realtime import sideband, webhook
-from runtime.realtime.control import CallControl
+from runtime.realtime import webhook
 from runtime.realtime.mcp import McpServers, Secret
 from runtime.realtime.model import Gates
+from runtime.realtime.telephone import Telephone
 from runtime.roles import roles_for
 from runtime.routing import NoMatch, route
-from runtime.runner import Observer, Runner, Witness
+from runtime.runner import Line, Observer, Runner, Witness
 from runtime.settings import Settings, variable
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ Reload = Callable[[str | None], Awaitable[Status]]
 class Host:
     """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls.
 
-    `clock` tells the time with its zone: in that zone calls begin.
+    `clock` tells the time with its zone: in that zone calls begin. A `line` takes the place of the telephone service
+    that the settings name.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Host:
         secret: Secret = variable,
         witness: Witness | None = None,
         clock: Callable[[], datetime] = now,
+        line: Line | None = None,
     ) -> None:
         self.current = current
         self.draining = False
@@ -78,7 +80,7 @@ class Host:
         self._background = background
         self._clock = clock
         self._servers = McpServers(secret)
-        self._control = CallControl(settings.api_key, settings.base_url)
+        self._line = line or Telephone(settings.api_key, settings.base_url, settings.websocket_base_url)
         self._gates = Gates()
         self._admission = Admission(max_calls)
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -135,7 +137,7 @@ class Host:
             task.cancel()
         await asyncio.gather(*background, *self._tasks, return_exceptions=True)
         await self._servers.close()
-        await self._control.close()
+        await self._line.close()
 
     # ── requests ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,7 +201,7 @@ class Host:
     # ── calls ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, delivery: webhook.Delivery, call_id: str) -> None:
-        runner = Runner(self._control, self._open_sideband, self._observers, self._gates, self._witness)
+        runner = Runner(self._line, self._observers, self._gates, self._witness)
         task = asyncio.create_task(runner.run(self._arrival(delivery, call_id)), name=f"call {call_id}")
         self.calls[call_id] = runner
         self._tasks.add(task)
@@ -266,10 +268,6 @@ class Host:
             action = conduct.on_failure[Outcome.TOOLS_UNAVAILABLE]
             return _instead(arrival, Outcome.TOOLS_UNAVAILABLE, action, f"{', '.join(away)} is away")
         return arrival
-
-    async def _open_sideband(self, call_id: str, again: bool) -> sideband.Sideband:
-        url, key = self._settings.websocket_base_url, self._settings.api_key
-        return await sideband.attach(url, key, call_id, again=again)
 
     def _seen_before(self, key: str) -> bool:
         if key in self._seen:

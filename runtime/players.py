@@ -18,6 +18,7 @@ from runtime.errors import CatalogError, errors
 from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
+from runtime.settings import live_endpoint
 from runtime.tools import Tools
 from runtime.verdict import Verdict
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Much of a played call is waiting until the loop is sure that nothing comes: two processes keep a core busy.
 _PROCESSES_A_CORE = 2
+_LIVE_CALLS = 4  # at once: nearly all of them is waiting, but the service limits a project's tokens in a minute
 
 _ENDED = "The process that played it has ended. A tool may have stopped it, or the memory was full."
 
@@ -34,13 +36,15 @@ _ENDED = "The process that played it has ended. A tool may have stopped it, or t
 class Part(NamedTuple):
     """A scenario to be played, with its catalog's folder and the environment whose overrides agents have.
 
-    `model` names the text model that plays and judges, `""` for the scenario's own lines.
+    `model` names the text model that plays and judges, `""` for the scenario's own lines. `is_live`: the real service
+    plays, and a text model only judges.
     """
 
     folder: Path
     environment: str
     scenario: Scenario
     model: str = ""
+    is_live: bool = False
 
 
 def play(parts: Sequence[Part]) -> Iterator[Result]:
@@ -54,8 +58,8 @@ def play(parts: Sequence[Part]) -> Iterator[Result]:
     runs: dict[int, list[Run]] = {}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runtime.rehearsal"])
-    count = min(len(jobs), _PROCESSES_A_CORE * (os.cpu_count() or 1))
-    pool = ProcessPoolExecutor(count, context, _begin, (os.getcwd(), list(sys.path)))
+    most = _LIVE_CALLS if parts[0].is_live else _PROCESSES_A_CORE * (os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(min(len(jobs), most), context, _begin, (os.getcwd(), list(sys.path)))
     try:
         futures: dict[Future[Run], int] = {pool.submit(_play, part): at for at, part in jobs}
         for future in as_completed(futures):
@@ -90,7 +94,10 @@ def _play(part: Part) -> Run:
 
     catalog, tools = _company(part.folder, part.environment)
     mind, judge = _model(part.model) if part.model else (None, None)
-    return rehearse(part.scenario, catalog, mind, judge, background=(tools.kept_open,))
+    background = (tools.kept_open,)
+    if part.is_live:
+        return rehearse(part.scenario, catalog, None, judge, background, live_endpoint())
+    return rehearse(part.scenario, catalog, mind, judge, background)
 
 
 @cache

@@ -1,6 +1,6 @@
-"""Plays one scenario: the real host and the simulator on loopback, in this process, and a clock that jumps.
+"""Plays one scenario with the real host: in this process with the simulator and a clock that jumps, or for real.
 
-What happened is a `Played`, whoever answers for the model: the scenario's own lines, or any other mind.
+What happened is a `Played`, whoever answers for the model: the scenario's own lines, any other mind, or the service.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,8 +23,6 @@ from runtime.call import State
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.context import CallContext
-from runtime.conversation import ANSWER
-from runtime.current import Current
 from runtime.definition import AgentDefinition, ToolDefinition
 from runtime.errors import ToolError
 from runtime.expectations import (
@@ -40,31 +38,30 @@ from runtime.expectations import (
     how_it_ended,
     questions,
 )
-from runtime.host import Host
+from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
 from runtime.results import Run
+from runtime.ringing import Background, Hands, loopback
 from runtime.runner import Runner
-from runtime.scenarios import Canned, Response, Scenario, Turn
-from runtime.session import LINE
-from runtime.settings import Settings, samples_kept_in
-from runtime.simulator import Service, SimulatedCall, clock, serving
+from runtime.scenarios import Canned, Deed, Response, Scenario, Turn
+from runtime.session import LINE, is_models_own
+from runtime.settings import Endpoint, samples_kept_in
+from runtime.simulator import clock
 from runtime.simulator.clock import waiting_for_real
 from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.script import Reply, ToolUse
+from runtime.sound import samples, seconds_of
 from runtime.verdict import Verdict
 
 SETTLED_SECONDS = 2.0  # of the call, after which nothing more follows by itself: longer than keys are gathered
 STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600
+PATIENCE_SECONDS = 30.0  # without a sign of the real service while an answer is due
 ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
 CALL_SECONDS = 3 * 3600.0  # of the call: the service ends it after one hour
 NO_LINE = "I see."  # what a model says for which the scenario has no line, as the simulator's does
 
-_KEY, _SECRET = "key-of-the-simulator", "secret-of-a-rehearsal"
-
 Invoke = Callable[[CallContext, str], Awaitable[str]]
 """What a `ToolDefinition` is run by."""
-
-Background = Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
 Judge = Callable[[Question], Awaitable[Verdict]]
 """Asks a judging model. What it raises is the caller's to hear."""
@@ -76,15 +73,17 @@ def rehearse(
     mind: Mind | None = None,
     judge: Judge | None = None,
     background: Background = (),
+    live: Endpoint | None = None,
 ) -> Run:
-    """Play a scenario once and compare it with what it expects. A mind takes the place of the scenario's model lines.
+    """Play a scenario once and compare it with what it expects.
 
+    A mind takes the place of the scenario's model lines; `live` is where the real service does, in real time.
     `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do.
     """
     began = time.monotonic()
 
     async def work() -> Run:
-        played = await perform(scenario, catalog, mind, background)
+        played = await perform(scenario, catalog, mind, background, live)
         verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
         return Run(played, tuple(compare(scenario, played, verdicts)))
 
@@ -92,40 +91,40 @@ def rehearse(
         tempfile.TemporaryDirectory(prefix="switchboard-test-", ignore_cleanup_errors=True) as folder,
         samples_kept_in(Path(folder, "samples.sqlite3")),
     ):
-        run = clock.run(work(), threads.at_work)
+        run = asyncio.run(work()) if live else clock.run(work(), threads.at_work)
     return replace(run, seconds=time.monotonic() - began)
 
 
 async def perform(
-    scenario: Scenario, catalog: Catalog, mind: Mind | None = None, background: Background = ()
+    scenario: Scenario,
+    catalog: Catalog,
+    mind: Mind | None = None,
+    background: Background = (),
+    live: Endpoint | None = None,
 ) -> Played:
     """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
-    stage = _Stage(scenario, is_scripted=mind is None)
-    service = Service(api_key=_KEY, pace=1.0, mind=mind or stage)
-    service.observe(stage.hear)
+    is_scripted = mind is None and live is None
+    stage = _Stage(scenario, is_scripted=is_scripted, patience_seconds=PATIENCE_SECONDS if live else STUCK_SECONDS)
+    cast = _with_canned_tools(catalog, scenario, is_scripted=is_scripted)
     zero = asyncio.get_running_loop().time()
 
     def shown() -> datetime:
         return scenario.clock + timedelta(seconds=asyncio.get_running_loop().time() - zero)
 
     with _logged(stage.note):
-        async with serving(service.app) as simulator:
-            settings = Settings(_KEY, (_SECRET,), f"{simulator}/v1", f"{simulator.replace('http', 'ws')}/v1")
-            cast = _with_canned_tools(catalog, scenario, is_scripted=mind is None)
-            host = Host(Current(cast), settings, (stage.observe,), background=background, clock=shown)
-            async with serving(host.app) as address:
-                call = service.new_call(called=scenario.called, caller=scenario.caller)
-                stage.begin(call, cast)
-                at = int(scenario.at.timestamp())
-                webhook = f"{address}/openai/webhook"
-                await service.ring(call, webhook, _SECRET, extra_headers=scenario.headers, at=at)
-                try:
-                    async with asyncio.timeout(CALL_SECONDS):
-                        await stage.play()
-                except TimeoutError:
-                    stage.note("the call got stuck and never ended")
-                call.hangs_up()
-                await host.idle()
+        async with loopback(
+            cast, stage.observe, background, live=live, clock=shown, pace=1.0, mind=mind or stage
+        ) as line:
+            call = line.new_call(scenario.called, scenario.caller, stage.hear)
+            stage.begin(call, cast)
+            await line.ring(call, scenario.headers, at=int(scenario.at.timestamp()))
+            try:
+                async with asyncio.timeout(CALL_SECONDS):
+                    await stage.play()
+            except TimeoutError:
+                stage.note("the call got stuck and never ended")
+            call.hangs_up()
+            await line.host.idle()
     return stage.played()
 
 
@@ -159,9 +158,10 @@ class _Stage:
     is not scripted, its lines are passed over, and such a turn looks at all that followed.
     """
 
-    def __init__(self, scenario: Scenario, *, is_scripted: bool) -> None:
+    def __init__(self, scenario: Scenario, *, is_scripted: bool, patience_seconds: float) -> None:
         self._scenario = scenario
         self._is_scripted = is_scripted
+        self._patience_seconds = patience_seconds
         self._opening = _Act()
         self._acts = [_Act() for _ in scenario.turns]
         self._act = self._opening if scenario.turns[0].deed else self._acts[0]
@@ -172,11 +172,12 @@ class _Stage:
         self._agent = self._outcome = self._reason = ""
         self._runner: Runner | None = None
         self._line_of: dict[str, str] = {}
+        self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
         self._waits_for_caller: set[str] = set()
         self._is_done = False
 
-    def begin(self, call: SimulatedCall, cast: Catalog) -> None:
+    def begin(self, call: Hands, cast: Catalog) -> None:
         """Take the call that is about to ring."""
         self._call = call
         tools = (tool for agent in cast.agents.values() for tool in agent.tools)
@@ -213,6 +214,9 @@ class _Stage:
             return
         self._act.tell("caller", _told(turn.deed.kind, turn.deed.value))
         match turn.deed.kind:
+            case "says" if turn.deed.audio and isinstance(self._call, LiveCall):
+                await self._play(turn.deed, self._call)
+                return
             case "says" | "interrupts":
                 await self._call.says(turn.deed.value)
             case "keys":
@@ -224,18 +228,28 @@ class _Stage:
                 self._call.hangs_up()
         self._deed_at = asyncio.get_running_loop().time()
 
+    async def _play(self, deed: Deed, call: LiveCall) -> None:
+        """Let the caller be heard, and count from the end of the words: the service may answer before we know."""
+        file = Path(self._scenario.file).parent / deed.audio
+        sound = samples(file.read_bytes(), file.as_posix())
+        self._deed_at = asyncio.get_running_loop().time() + seconds_of(sound)
+        await call.plays(sound)
+
     async def _settle(self, *, until_audible: bool = False) -> None:
         """Wait until nothing more follows by itself, or the agent is heard where it is to be interrupted."""
-        while not self._over.is_set() and not (until_audible and self._call.peer.audible):
+        while not self._over.is_set() and not (until_audible and self._call.audible):
             self._stirred.clear()
-            if not await self._within(STUCK_SECONDS if self._is_busy else SETTLED_SECONDS, self._stirred):
+            busy = STUCK_SECONDS if self._running else self._patience_seconds
+            if not await self._within(busy if self._is_busy else SETTLED_SECONDS, self._stirred):
+                if self._is_busy:
+                    self.note("the service was waited for, and gave no sign")
                 return
 
     @property
     def _is_busy(self) -> bool:
         """Whether something is under way that nobody but the agent, its tools or the service ends."""
         settled = self._runner is not None and self._runner.call.state is State.ACTIVE
-        return not settled or not self._call.peer.quiet or self._call.ended.is_set() or bool(self._running)
+        return not settled or not self._call.quiet or self._call.ended.is_set() or bool(self._running)
 
     async def _within(self, seconds: float, event: asyncio.Event) -> bool:
         try:
@@ -251,7 +265,7 @@ class _Stage:
             act.unasked += 1
         self._lines.clear()
         receipt = self._runner.call.receipt if self._runner else Receipt()
-        received = Received(receipt.rows, receipt.greeting, self._call.peer.session.get("instructions", ""))
+        received = Received(receipt.rows, receipt.greeting, str(self._call.session.get("instructions", "")))
         for act in acts:
             act.reached, act.agent, act.outcome, act.received = True, self._agent, self._outcome, received
 
@@ -276,8 +290,9 @@ class _Stage:
         self._runner = runner
         fields = record.fields
         match record.what:
-            case "matched":
-                self._agent = fields["agent"]
+            case "accepted":
+                assert runner.match is not None, "nobody accepts a call that no agent takes"
+                self._agent = runner.match.agent.name
             case "handed off":
                 self._agent = fields["agent"]
                 self._act.handoffs.append(self._agent)
@@ -285,6 +300,8 @@ class _Stage:
             case "transferring":
                 self._act.transfers.append(fields["destination"])
                 self._act.tell("call", f"being put through to {fields['destination']}")
+            case "hanging up":
+                self._reason = fields["reason"]
             case "ended":
                 self._end(fields["outcome"], fields.get("reason", ""))
             case _ if record.level >= logging.WARNING:
@@ -294,38 +311,42 @@ class _Stage:
 
     def _end(self, outcome: str, reason: str) -> None:
         if not self._is_done:
-            self._outcome, self._reason = outcome, reason
-            self._act.tell("call", how_it_ended(Played((), outcome=outcome, reason=reason)))
+            self._outcome, self._reason = outcome, reason or self._reason
+            self._act.tell("call", how_it_ended(Played((), outcome=outcome, reason=self._reason)))
         self._over.set()
 
-    def hear(self, call: SimulatedCall, what: str, fields: Mapping[str, Any]) -> None:
+    def hear(self, what: str, fields: Mapping[str, Any]) -> None:
         """Note what the service and the host send each other."""
         self._stirred.set()
         event = fields.get("event", {})
+        item, response = event.get("item") or {}, event.get("response") or {}
         match what, event.get("type"):
-            case "client_event", "conversation.item.create" if event["item"]["type"] == "function_call_output":
-                self._give_result(event["item"]["call_id"], event["item"]["output"])
+            case "client_event", "conversation.item.create" if item["type"] == "function_call_output":
+                self._give_result(item["call_id"], item["output"])
             case "server_event", "response.created":
-                response = event["response"]
-                self._line_of[response["id"]] = (response["metadata"] or {}).get(LINE, "")
+                self._line_of[str(response.get("id"))] = (response.get("metadata") or {}).get(LINE, "")
             case "server_event", "output_audio_buffer.started":
+                self._act_of[str(event.get("response_id"))] = self._act
                 if self._act.milliseconds is None:
                     self._act.milliseconds = (asyncio.get_running_loop().time() - self._deed_at) * 1000
             case "server_event", "response.output_audio_transcript.done":
-                self._say(event["transcript"].strip(), self._line_of.get(event["response_id"], ""))
-            case "server_event", "response.output_item.done" if event["item"]["type"] == "function_call":
-                self._use(event["item"])
+                self._say(str(event.get("response_id")), event.get("transcript", "").strip())
+            case "server_event", "response.output_item.done" if item.get("type") == "function_call":
+                self._use(item)
             case "mind_failed", _:
                 self.note(f"the model broke: {fields['error']}")
 
-    def _say(self, text: str, line: str) -> None:
-        declared = line not in ("", ANSWER) and not line.startswith("after ")
+    def _say(self, response_id: str, text: str) -> None:
+        """Note what was said, in the turn in which it began to be heard: the caller may have interrupted it since."""
+        act, line = self._act_of.get(response_id, self._act), self._line_of.get(response_id, "")
         if text:
-            self._act.said.append(Said(text, line if declared else ""))
+            act.said.append(Said(text, "" if is_models_own(line) else line))
             is_missing = self._is_scripted and text == NO_LINE
-            self._act.tell("agent", f"{text} (the scenario has no model line here)" if is_missing else text)
+            act.tell("agent", f"{text} (the scenario has no model line here)" if is_missing else text)
 
-    def _use(self, item: Mapping[str, str]) -> None:
+    def _use(self, item: Mapping[str, Any]) -> None:
+        if item.get("status", "completed") != "completed":
+            return  # it was interrupted, and nobody runs it
         self._act.used[item["call_id"]] = Used(item["name"], item["arguments"])
         self._act.tell("tool", f"{item['name']}{arguments_told(item['arguments'])}")
         if item["name"] not in self._waits_for_caller:

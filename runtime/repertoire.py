@@ -1,6 +1,6 @@
 """The scenario files of catalogs, checked beside their agents, and which of their scenarios a change can touch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from runtime import catalog as catalogs
 from runtime.catalog import Catalog, demand_environment
 from runtime.definition import AgentDefinition
 from runtime.draft import Source, draft
-from runtime.errors import CatalogError, Problem, errors
+from runtime.errors import CatalogError, Problem, SoundError, errors
 from runtime.scenarios import Scenario, ScenarioFile
 
 
@@ -60,7 +60,9 @@ class _Behind:
     def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
         """Return every file, links followed."""
         behind = [self._agent(agent) for agent in cast.team_of(scenario, catalog)]
-        return self._shared.union({Path(scenario.file).resolve()}, *behind)
+        file = Path(scenario.file)
+        heard = {(file.parent / turn.deed.audio).resolve() for turn in scenario.turns if turn.deed and turn.deed.audio}
+        return self._shared.union({file.resolve()}, heard, *behind)
 
     def _agent(self, agent: AgentDefinition) -> set[Path]:
         if agent.name not in self._known:
@@ -107,7 +109,7 @@ def _opened(folder: Path, found: Sequence[Path], environment: str) -> Repertoire
         raise CatalogError(problems)
     catalog = _catalog(sources, environment)
     read, problems = read_all(found)
-    problems += [problem for file in read for problem in cast.problems(file, catalog)]
+    problems += [problem for file in read for problem in (*cast.problems(file, catalog), *_unheard(file, folder))]
     wrong = {problem.file for problem in errors(problems)}
     return Repertoire(folder, catalog, tuple(file for file in read if file.file not in wrong), tuple(sorted(problems)))
 
@@ -150,10 +152,36 @@ def check(paths: Sequence[Path]) -> tuple[list[Problem], int]:
     for folder, found in _by_catalog([path for path in paths if path.is_dir() or files.scenario_files([path])]).items():
         counted += len(found)
         read, wrong = read_all(found)
-        problems += wrong
+        problems += wrong + [problem for file in read for problem in _unheard(file, folder)]
         if read and (catalog := _sound(folder)) is not None:
             problems += [problem for file in read for problem in cast.problems(file, catalog)]
     return problems, counted
+
+
+def _unheard(file: ScenarioFile, folder: Path) -> Iterator[Problem]:
+    """Yield a problem for each file that a caller is to be heard with and cannot."""
+    for index, scenario in enumerate(file.scenarios):
+        for number, turn in enumerate(scenario.turns):
+            if turn.deed is not None and turn.deed.audio and (wrong := _no_words(file, turn.deed.audio, folder)):
+                yield file.document.problem((index, "turns", number, "caller", "audio"), *wrong)
+
+
+def _no_words(file: ScenarioFile, relative: str, folder: Path) -> tuple[str, str] | None:
+    """Return why a caller's words cannot be read, and the cure, or None."""
+    from runtime.sound import samples  # which most scenarios do not need
+
+    path = (Path(file.file).parent / relative).resolve()
+    if Path(relative).is_absolute() or not path.is_relative_to(folder.resolve()):
+        return f"'{relative}' is outside the catalog", "Write a path relative to this file, to one in the catalog."
+    try:
+        samples(path.read_bytes(), relative)
+    except OSError as error:
+        if path.exists():
+            return f"'{relative}' cannot be read ({(error.strerror or 'unknown').lower()})", "Check its rights."
+        return f"there is no file '{relative}'", "The path is relative to this file."
+    except SoundError as error:
+        return error.message, error.cure
+    return None
 
 
 def _sound(folder: Path) -> Catalog | None:

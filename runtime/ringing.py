@@ -1,22 +1,25 @@
-"""Who is rung for a call on this machine, and the host and the simulator that it is made with."""
+"""Who is rung for a call on this machine, and the host and the service that it is made with."""
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, product
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.catalog import Catalog
-from runtime.current import Current
+from runtime.current import Current, now
 from runtime.definition import AgentDefinition, Rule
 from runtime.errors import SettingsError
 from runtime.host import Host
 from runtime.incoming import incoming_call
+from runtime.realtime.live import LiveCall, LiveService
 from runtime.routing import Match, route
 from runtime.runner import Observer
-from runtime.settings import Settings
+from runtime.settings import DEFAULT_BASE_URL, Endpoint, Settings
 from runtime.simulator.service import Service, SimulatedCall, serving
 from runtime.simulator.webhook import incoming
 
@@ -94,28 +97,93 @@ def _reaches(catalog: Catalog, ringing: Ringing) -> bool:
     return isinstance(found, Match) and found.agent is ringing.agent
 
 
+class Hands(Protocol):
+    """One call from its caller's side: what the caller does, and what of the agent is heard."""
+
+    ended: asyncio.Event
+    heard: int
+    """How often the agent came to an end."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is being said, or about to be."""
+
+    @property
+    def audible(self) -> bool:
+        """Whether the agent is speaking."""
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether a tool was called, and nothing was said since."""
+
+    @property
+    def session(self) -> Mapping[str, Any]:
+        """The session as the service holds it."""
+
+    async def says(self, text: str, /) -> None: ...
+    async def presses(self, keys: str, /) -> None: ...
+    async def stays_silent(self, seconds: float, /) -> None: ...
+    def hangs_up(self) -> None: ...
+
+    async def moved(self, until: float | None, /) -> None:
+        """Wait until anything happens, at most until a time of the loop's clock."""
+
+
+Heard = Callable[[str, Mapping[str, Any]], None]
+"""Told of each `server_event` and `client_event`, and of what the caller says: `turn`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loopback:
-    """A host and a simulator on loopback."""
+    """A host on loopback with the service that carries its calls: the simulator, or `live` the real one."""
 
-    service: Service
+    host: Host
     webhook: str
     secret: str
+    service: Service
+    live: LiveService | None = None
 
-    async def ring(self, call: SimulatedCall, headers: Sequence[tuple[str, str]] = ()) -> int:
-        """Let a call ring at the host, and return the status that its webhook got."""
-        return await self.service.ring(call, self.webhook, self.secret, extra_headers=headers)
+    def new_call(self, called: str, caller: str, heard: Heard) -> SimulatedCall | LiveCall:
+        """Return a caller who dials, and let somebody hear the call."""
+        carrier = self.live or self.service
+        carrier.observe(lambda call, what, fields: heard(what, fields))
+        return carrier.new_call(called=called, caller=caller)
+
+    async def ring(
+        self, call: SimulatedCall | LiveCall, headers: Sequence[tuple[str, str]] = (), at: int | None = None
+    ) -> None:
+        """Let a call ring at the host. It comes now, or came `at` a Unix time."""
+        if isinstance(call, SimulatedCall):
+            await self.service.ring(call, self.webhook, self.secret, extra_headers=headers, at=at)
+            return
+        created_at = int(time.time()) if at is None else at
+        told = incoming(call.call_id, call.called, call.caller, created_at=created_at, extra_headers=headers)
+        await self.service.deliver(told, self.webhook, self.secret, webhook_id=f"wh_{call.call_id}")
 
 
 @asynccontextmanager
 async def loopback(
-    catalog: Catalog, observer: Observer, background: Background = (), **service: Any
+    catalog: Catalog,
+    observer: Observer,
+    background: Background = (),
+    *,
+    live: Endpoint | None = None,
+    clock: Callable[[], datetime] = now,
+    **service: Any,
 ) -> AsyncIterator[Loopback]:
-    """Serve the catalog to a simulator, for the block. `service` are the simulator's own settings."""
+    """Serve the catalog for the block, to a simulator, or to the real service at an endpoint.
+
+    `clock` is the host's. `service` are the simulator's own settings.
+    """
     secret = f"whsec_{secrets.token_hex(16)}"
-    simulator = Service(api_key=_KEY, **service)
-    async with serving(simulator.app) as address:
-        settings = Settings(_KEY, (secret,), f"{address}/v1", f"{address.replace('http', 'ws')}/v1")
-        host = Host(Current(catalog), settings, observers=(observer,), background=background)
-        async with serving(host.app) as url:
-            yield Loopback(simulator, f"{url}/openai/webhook", secret)
+    async with AsyncExitStack() as opened:
+        simulator, line, address = Service(api_key=_KEY, **service), None, DEFAULT_BASE_URL
+        opened.push_async_callback(simulator.aclose)
+        if live is not None:
+            line = LiveService(live.base_url, live.api_key)
+        else:
+            address = f"{await opened.enter_async_context(serving(simulator.app))}/v1"
+        settings = Settings(_KEY, (secret,), address, address.replace("http", "ws", 1))
+        host = Host(Current(catalog), settings, (observer,), background=background, clock=clock, line=line)
+        url = await opened.enter_async_context(serving(host.app))
+        yield Loopback(host, f"{url}/openai/webhook", secret, simulator, line)

@@ -7,7 +7,7 @@ user code below, breaks this call only.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime import events as e
@@ -39,15 +39,6 @@ from runtime.routing import Match
 logger = logging.getLogger(__name__)
 
 
-class Control(Protocol):
-    """The verbs of the Calls API, each by a call's id. All raise `CallControlError`."""
-
-    async def accept(self, call_id: str, session: Mapping[str, Any], /) -> Taken: ...
-    async def reject(self, call_id: str, status: int, /) -> None: ...
-    async def refer(self, call_id: str, to: str, /) -> None: ...
-    async def hang_up(self, call_id: str, /) -> None: ...
-
-
 class Wire(Protocol):
     """An open sideband: events go out, messages come in until it closes."""
 
@@ -59,8 +50,21 @@ class Wire(Protocol):
     async def close(self) -> None: ...
 
 
-Opener = Callable[[str, bool], Awaitable[Wire]]
-"""Opens the sideband of a call by its id; the flag says that it was open before. Raises `SidebandError`."""
+class Line(Protocol):
+    """The service that calls come from and are steered by: the verbs of the Calls API, and the sidebands."""
+
+    async def accept(self, call_id: str, session: Mapping[str, Any], /) -> Taken:
+        """Accept a call with its complete session. This and what follows raise `CallControlError`."""
+
+    async def reject(self, call_id: str, status: int, /) -> None: ...
+    async def refer(self, call_id: str, to: str, /) -> None: ...
+    async def hang_up(self, call_id: str, /) -> None: ...
+
+    async def open(self, call_id: str, again: bool, /) -> Wire:
+        """Open a call's sideband; `again` says that it was open before. Raises `SidebandError`."""
+
+    async def close(self) -> None:
+        """Release what is held for all calls."""
 
 
 class Observer(Protocol):
@@ -84,8 +88,7 @@ class Runner:
 
     def __init__(
         self,
-        control: Control,
-        open_sideband: Opener,
+        line: Line,
         observers: tuple[Observer, ...] = (),
         gates: Gates | None = None,
         witness: Witness | None = None,
@@ -93,8 +96,7 @@ class Runner:
         self.call = Call()
         self.call_id = ""
         self.match: Match | None = None
-        self._control = control
-        self._open = open_sideband
+        self._line = line
         self._observers = observers
         self._gates = gates or Gates()
         self._witness = witness
@@ -169,7 +171,7 @@ class Runner:
 
     async def _accept(self, session: Mapping[str, Any]) -> None:
         try:
-            taken = await self._control.accept(self.call_id, session)
+            taken = await self._line.accept(self.call_id, session)
         except CallControlError as error:
             await self.feed(e.AcceptFailed(str(error), gone=is_gone(error), cause=cause_of(error)))
         else:
@@ -177,7 +179,7 @@ class Runner:
 
     async def _attach_and_read(self, again: bool) -> None:
         try:
-            sideband = await self._open(self.call_id, again)
+            sideband = await self._line.open(self.call_id, again)
         except SidebandError as error:
             await self.feed(e.AttachFailed(str(error), gone=error.status == 404))
             return
@@ -226,7 +228,7 @@ class Runner:
 
     async def _refer(self, to: str) -> None:
         try:
-            await self._control.refer(self.call_id, to)
+            await self._line.refer(self.call_id, to)
         except CallControlError as error:
             fields = {"call_id": self.call_id, "status": error.status, "code": error.code}
             logger.warning("a transfer was not taken", extra=fields)
@@ -240,14 +242,14 @@ class Runner:
 
     async def _reject(self, status: int) -> None:
         try:
-            await self._control.reject(self.call_id, status)
+            await self._line.reject(self.call_id, status)
         except CallControlError as error:
             fields = {"call_id": self.call_id, "status": status, "said": str(error)}
             logger.warning("a rejection was not taken", extra=fields)
 
     async def _hang_up(self) -> None:
         try:
-            await self._control.hang_up(self.call_id)
+            await self._line.hang_up(self.call_id)
         except CallControlError as error:
             await self.feed(e.HungUp(f"the hang-up was not taken: {error}"))
         else:
@@ -298,7 +300,7 @@ class Runner:
         except Exception as error:
             logger.error("a call ended without a word", extra={"call_id": self.call_id, "error": frames(error)})
             with contextlib.suppress(CallControlError):
-                await self._control.hang_up(self.call_id)
+                await self._line.hang_up(self.call_id)
             self._finished.set()
         if self.call.state is State.ENDED:  # what failed may have stood before its Finish
             self._finished.set()

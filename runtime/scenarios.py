@@ -82,10 +82,11 @@ class Response:
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What the caller does in a turn. `kind` is says, keys, silent, interrupts or hangs_up; `value` its text, keys,
-    seconds, text or True."""
+    seconds, text or True. `audio` is a file with the words that are said, relative to the scenario's, or `""`."""
 
     kind: str
     value: Any
+    audio: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,14 +289,14 @@ class _Reader:
         )
 
     def _turn(self, number: int, written: Mapping[str, Any]) -> Turn:
-        deed = next((Deed(kind, value) for kind, value in written.get("caller", {}).items()), None)
         line, _ = self._at("turns", number)
         model = written.get("model", [])
         paths: list[tuple[str | int, ...]] = [("turns", number, "model")]
         if isinstance(model, list):
             paths = [("turns", number, "model", at) for at in range(len(model))]
         responses = tuple(self._response(path, each) for path, each in zip(paths, _listed(model), strict=True))
-        return Turn(deed, responses, tuple(self._expectations(number, written.get("expect", {}))), line)
+        expect = tuple(self._expectations(number, written.get("expect", {})))
+        return Turn(_deed(written.get("caller", {})), responses, expect, line)
 
     def _response(self, path: tuple[str | int, ...], written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]
@@ -347,6 +348,11 @@ def _receipt(value: Mapping[str, Any]) -> _Found:
             yield from (((name,), (at,), tool) for at, tool in enumerate(wanted))
         else:
             yield (name,), (), wanted
+
+
+def _deed(written: Mapping[str, Any]) -> Deed | None:
+    audio = written.get("audio", "")
+    return next((Deed(kind, value, audio) for kind, value in written.items() if kind != "audio"), None)
 
 
 def _use(written: str | Mapping[str, Any]) -> Use:

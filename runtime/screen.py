@@ -22,6 +22,9 @@ _FIELD = 18
 _TWO_COLUMNS = 110
 
 
+HERE = "A call on this machine, without a key."
+
+
 class _Handler(logging.Handler):
     """Shows an error that was logged during the call in one line, without its traceback."""
 
@@ -76,10 +79,10 @@ class Screen:
     headers: tuple[tuple[str, str], ...] = ()
     unreadable: OSError | None = None
 
-    def begin(self, told: str, headers: tuple[tuple[str, str], ...]) -> None:
+    def begin(self, title: str, told: str, headers: tuple[tuple[str, str], ...]) -> None:
         """Begin with what this is. `headers` are the call's own, beside what every call has."""
         self.headers = headers
-        self.print(self.paint("A call on this machine, without a key.", "bold"))
+        self.print(self.paint(title, "bold"))
         self.print("\n".join(wrapped(told, width())) + "\n")
         self.began = time.monotonic()
 

@@ -68,7 +68,7 @@ def test_a_message_that_cannot_be_kept_is_told_rather_than_lost(
 
 def test_a_call_that_nobody_took_is_told_without_messages(tmp_path: Path) -> None:
     file, records = tmp_path / "calls.jsonl", [("incoming", {"called": "+1"}), ("ended", {"outcome": "no_agent"})]
-    log, runner = CallLog(file), Runner(*_nothing())
+    log, runner = CallLog(file), Runner(_nothing())
     for what, fields in records:
         log(runner, Record(what, fields))
     written = json.loads(file.read_text("utf-8"))
@@ -76,4 +76,4 @@ def test_a_call_that_nobody_took_is_told_without_messages(tmp_path: Path) -> Non
 
 
 def _nothing() -> Any:
-    return None, None
+    return None

@@ -66,4 +66,4 @@ def test_a_field_of_a_name_that_logging_keeps_for_itself_breaks_no_call(caplog: 
 
 def _a_runner() -> Runner:
     nothing: Any = None
-    return Runner(nothing, nothing)
+    return Runner(nothing)

@@ -14,7 +14,7 @@ def test_a_timer_that_was_cancelled_or_begun_anew_when_it_ran_out_is_not_told(
     again: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
-        runner = Runner(*_nothing())
+        runner = Runner(_nothing())
         runner._start_timer("silence", 60)
         runner._fire("silence")  # by the loop; what has happened before stands in front of what follows
         runner._cancel_timer("silence")
@@ -29,4 +29,4 @@ def test_a_timer_that_was_cancelled_or_begun_anew_when_it_ran_out_is_not_told(
 
 
 def _nothing() -> Any:
-    return None, None
+    return None

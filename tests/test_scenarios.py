@@ -21,14 +21,14 @@ def text_of(file: Path) -> Path:
     return file.with_name(file.name.replace(".scenarios.yaml", ".txt"))
 
 
-def file_of(text: str) -> ScenarioFile:
-    made, problems = read(text.encode(), "desk.scenarios.yaml")
+def file_of(text: str, file: str = "desk.scenarios.yaml") -> ScenarioFile:
+    made, problems = read(text.encode(), file)
     assert made is not None, problems
     return made
 
 
-def scenario_of(text: str) -> Scenario:
-    (scenario,) = file_of(text).scenarios
+def scenario_of(text: str, file: str = "desk.scenarios.yaml") -> Scenario:
+    (scenario,) = file_of(text, file).scenarios
     return scenario
 
 
@@ -120,7 +120,8 @@ def test_a_file_becomes_values_with_the_places_of_what_is_expected() -> None:
     )
     assert [each.wanted for each in second.expect if each.field == "says.contains"] == ["we have", "one"]
     assert scenario.turns[4].model[0].uses == (Use("hand_off_to_billing"),)
-    assert [turn.looks_back for turn in scenario.turns] == [True, False, False, False, False, False, False]
+    assert scenario.turns[6].deed == Deed("says", "Yes", "yes.wav")
+    assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 7]
 
 
 def test_what_is_not_written_is_the_sample_call() -> None:

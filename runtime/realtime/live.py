@@ -1,8 +1,8 @@
-"""A session of its own with the real service, in the place of a telephone call: its control, its sideband, its caller.
+"""Calls without a telephone: sessions of their own with the real service, each with its caller's hands.
 
-A runner drives it as it drives a call. What the service does for a telephone and not for a plain WebSocket happens
-here (protocol 6.1): text stands for sound, turns end where the caller's words end, and what was generated counts as
-heard. Carries events, decides nothing about the call.
+A host drives them as it drives telephone calls. What the service does for a telephone and not for a plain WebSocket
+happens here (protocol 6.1): text stands for sound, a turn ends where the caller's words end, who interrupts stops the
+response, and what was generated counts as heard. Carries events, decides nothing about the call.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import base64
 import contextlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -24,50 +24,120 @@ from runtime.session import without_telephone
 from runtime.sound import SAMPLES_A_SECOND
 
 START_SECONDS = 5.0  # until the service has said that the session stands, as for a call
-SETTLED_SECONDS = 0.4  # without anything to wait for: what the runtime does by itself, it has begun by then
+_CANCEL_SECONDS = 5.0  # until the service has said that a response has stopped
 _CHUNK_SECONDS = 0.1
 _TURN_END_SECONDS = 8.0  # of silence, in which the service must have heard that a turn is over
 _AS_HEARD = {"response.output_text.delta": "delta", "response.output_text.done": "text"}
 _SPOKEN = "response.output_audio_transcript"
 _NOT_FOR_US = {"output_audio_buffer.clear"}  # the buffer is the client's, here
-_SOUND = ("response.output_audio.delta", "response.output_audio.done")
+
+Observer = Callable[["LiveCall", str, dict[str, Any]], None]
+"""Called with the call, what happened and its fields; see `LiveService.observe`."""
 
 
-class LiveLine:
-    """One session. `await_caller` names the tools that wait for the caller: nobody waits for them."""
+class LiveService:
+    """The real service in the place of the telephone's: its calls are made here. For a host, and for who rings it."""
 
     def __init__(self, base_url: str, api_key: str) -> None:
-        self.await_caller: Collection[str] = ()
-        self.close_code, self.close_reason = 1006, ""
-        self.referred = ""
-        self.ended_by = ""  # caller, agent, transfer or service
+        self.calls: dict[str, LiveCall] = {}
         self._base_url, self._key = base_url, api_key
+        self._observers: list[Observer] = []
+        self._serial = itertools.count(1)
+
+    def new_call(self, *, called: str, caller: str) -> "LiveCall":
+        """Return a caller who dials; the service hears of it when a host accepts."""
+        call = LiveCall(f"rtc_live_{next(self._serial)}", called, caller, self._base_url, self._key, self._tell)
+        self.calls[call.call_id] = call
+        return call
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` of each `client_event` and `server_event`, as by telephone, and of each `turn`."""
+        self._observers.append(observer)
+
+    def _tell(self, call: "LiveCall", what: str, fields: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer(call, what, fields)
+
+    # ── what a host asks for ──────────────────────────────────────────────────────────────────────────────────
+
+    async def accept(self, call_id: str, session: Mapping[str, Any]) -> Taken:
+        """Open the session with an accept's settings. Raises `CallControlError`."""
+        return await self.calls[call_id].start(session)
+
+    async def reject(self, call_id: str, status: int) -> None:
+        """Turn the caller away, who hears nobody."""
+        await self.calls[call_id].end()
+
+    async def refer(self, call_id: str, to: str) -> None:
+        """Put the caller through: nobody is called, and the session is over as when the carrier has taken them."""
+        await self.calls[call_id].end()
+
+    async def hang_up(self, call_id: str) -> None:
+        """End the session."""
+        await self.calls[call_id].end()
+
+    async def open(self, call_id: str, again: bool) -> "LiveCall":
+        """Return the sideband, which is the session's own socket. Raises `SidebandError` when that has ended."""
+        call = self.calls[call_id]
+        if again or call.ended.is_set():
+            if call.was_ended_here:
+                raise SidebandError("the session is over", 404)
+            closed = f"{call.close_code} {call.close_reason}".strip()
+            raise SidebandError(f"the service closed the session: {closed}")
+        return call
+
+    async def close(self) -> None:
+        """End every session."""
+        for call in self.calls.values():
+            await call.end()
+            await call.read_out()
+
+
+class LiveCall:
+    """One call: its session, its sideband, and its caller's hands. Made by `LiveService.new_call`."""
+
+    def __init__(
+        self,
+        call_id: str,
+        called: str,
+        caller: str,
+        base_url: str,
+        api_key: str,
+        tell: Observer,
+    ) -> None:
+        self.call_id, self.called, self.caller = call_id, called, caller
+        self.ended = asyncio.Event()
+        self.was_ended_here = False
+        self.close_code, self.close_reason = 1006, ""
+        self.session: Mapping[str, Any] = {}
+        self.heard = 0  # how often the agent's words came to an end
+        self.owes_answer = False  # a tool was called, and no response has begun since
+        self._base_url, self._key = base_url, api_key
+        self._tell_observers = tell
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._inbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._serial = itertools.count(1)
         self._moved = asyncio.Event()
-        self._detection: Mapping[str, Any] = {}
-        self._modality = "text"
         self._asked: list[str] = []
         self._active: set[str] = set()
-        self._running: set[str] = set()
-        self._audible: set[str] = set()
+        self._begun: set[str] = set()
+        self._playing: set[str] = set()
         self._commits = 0
 
     @property
-    def over(self) -> bool:
-        """Whether the session has ended."""
-        return bool(self.ended_by)
+    def quiet(self) -> bool:
+        """Whether nothing is being said, or asked for."""
+        return not (self._asked or self._active)
 
     @property
-    def busy(self) -> bool:
-        """Whether the agent speaks, is asked to, or waits for a tool."""
-        return bool(self._asked or self._active or self._running)
+    def audible(self) -> bool:
+        """Whether the caller hears the agent."""
+        return bool(self._playing)
 
-    # ── the verbs of the Calls API ────────────────────────────────────────────────────────────────────────
+    # ── the session ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def accept(self, call_id: str, session: Mapping[str, Any]) -> Taken:
+    async def start(self, session: Mapping[str, Any]) -> Taken:
         """Open the session with an accept's settings. Raises `CallControlError`."""
         try:
             model = quote(session["model"], safe="")
@@ -77,19 +147,19 @@ class LiveLine:
             raise CallControlError("it does not know the key" if unknown else error.message, error.status) from error
         try:
             async with asyncio.timeout(START_SECONDS):
-                await self._start(self._socket, session)
+                await self._settle(self._socket, session)
         except CallControlError:
-            await self._end("service")
+            await self.end()
             raise
         except (TimeoutError, ConnectionClosed) as error:
-            await self._end("service")
+            await self.end()
             reason = error.rcvd.reason if isinstance(error, ConnectionClosed) and error.rcvd else ""
             said = f"the service closed the session: {reason}" if reason else "the service did not start the session"
             raise CallControlError(said) from error
-        self._reader = asyncio.create_task(self._read(self._socket), name="switchboard-live")
+        self._reader = asyncio.create_task(self._read(self._socket), name=f"call {self.call_id}")
         return Taken((), certain=True)
 
-    async def _start(self, socket: ClientConnection, session: Mapping[str, Any]) -> None:
+    async def _settle(self, socket: ClientConnection, session: Mapping[str, Any]) -> None:
         await self._answer_to(socket, "session.created")
         settings = {"type": "session.update", "session": without_telephone(session)}
         await socket.send(json.dumps(settings, ensure_ascii=False))
@@ -105,59 +175,40 @@ class LiveLine:
             if event.get("type") == kind:
                 return event
 
-    async def reject(self, call_id: str, status: int) -> None:
-        """Nobody rings, so that there is nobody to turn away."""
+    async def end(self) -> None:
+        """End the session, for whoever wants to. Harmless the second time."""
+        if not self.ended.is_set():
+            self.was_ended_here = True
+        if self._socket is not None:
+            await self._socket.close()
+        self._over()
 
-    async def refer(self, call_id: str, to: str) -> None:
-        """Put the caller through: nobody is called, and the session is over as when the carrier has taken them."""
-        self.referred = to
-        await self._end("transfer")
+    def _over(self) -> None:
+        self.ended.set()
+        self._inbox.put_nowait(None)
+        self._moved.set()
 
-    async def hang_up(self, call_id: str) -> None:
-        """End the session for the agent."""
-        await self._end("agent")
-
-    async def leave(self) -> None:
-        """End the session for the caller, and release what it holds. Harmless the second time."""
-        await self._end("caller")
+    async def read_out(self) -> None:
+        """Wait until nothing reads the socket any more."""
         if self._reader is not None:
             await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def _end(self, by: str) -> None:
-        self.ended_by = self.ended_by or by
-        if self._socket is not None:
-            await self._socket.close()
-        self._stir()
-
-    # ── the sideband ──────────────────────────────────────────────────────────────────────────────────────
-
-    async def open(self, call_id: str, again: bool) -> "LiveLine":
-        """Return the sideband, which is the session's own socket. Raises `SidebandError` when that has ended."""
-        if again or self.over:
-            raise SidebandError("the session is over", 404)
-        return self
+    # ── the sideband ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def send(self, event: Mapping[str, Any]) -> None:
-        """Send one of the runtime's events, as a session without a telephone takes it."""
+        """Send one of the host's events, as a session without a telephone takes it."""
+        self._tell("client_event", event=event)
         kind = event["type"]
         if kind in _NOT_FOR_US:
             return
         if kind == "session.update":
             event = {**event, "session": without_telephone(event["session"])}
         elif kind == "response.create":
-            event = self._asking(event)
-        elif kind == "conversation.item.create" and event["item"]["type"] == "function_call_output":
-            self._running.discard(event["item"]["call_id"])
+            event = {**event, "event_id": event.get("event_id") or f"caller_{next(self._serial)}"}
+            self._asked.append(event["event_id"])
         await self._put(event)
 
-    def _asking(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        event_id = event.get("event_id") or f"caller_{next(self._serial)}"
-        self._asked.append(event_id)
-        response = {**event.get("response", {}), "output_modalities": [self._modality]}
-        return {**event, "event_id": event_id, "response": response}
-
     async def _put(self, event: Mapping[str, Any]) -> None:
-        self._stir()
         if self._socket is not None:
             with contextlib.suppress(ConnectionClosed):  # the reader learns of it
                 await self._socket.send(json.dumps(event, ensure_ascii=False))
@@ -168,62 +219,66 @@ class LiveLine:
             yield message
 
     async def close(self) -> None:
-        """The runner is done with the sideband; the session ends with the caller."""
+        """The host is done with the sideband; the session lives as long as the call does."""
 
     async def _read(self, socket: ClientConnection) -> None:
         try:
             async for message in socket:
-                for told in self._as_by_telephone(message):
-                    self._inbox.put_nowait(told)
-                self._stir()
+                for event in self._as_by_telephone(_event(message)):
+                    self._hear(event)
         except ConnectionClosed:
             pass
         finally:
             self.close_code, self.close_reason = socket.close_code or 1006, socket.close_reason or ""
-            self.ended_by = self.ended_by or "service"
-            self._inbox.put_nowait(None)
-            self._stir()
+            self._over()
 
-    def _as_by_telephone(self, message: str | bytes) -> list[str | bytes]:
-        """Return a message as the runtime reads it: text as what was spoken, and when it was heard."""
-        event = _event(message)
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        """Let the host hear an event."""
+        self._tell("server_event", event=event)
+        self._inbox.put_nowait(json.dumps(event, ensure_ascii=False))
+        self._moved.set()
+
+    def _tell(self, what: str, **fields: Any) -> None:
+        self._tell_observers(self, what, fields)
+        self._moved.set()
+
+    def _as_by_telephone(self, event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return an event as a host reads it: text as what was spoken, and when it was heard."""
         kind = str(event.get("type"))
-        if kind in _SOUND:
-            return []
         self._note(event)
-        told: list[str | bytes] = [message]
+        told = event
         if key := _AS_HEARD.get(kind):
             ending = kind.rpartition(".")[2]
-            told = [json.dumps({**event, "type": f"{_SPOKEN}.{ending}", "transcript": event.get(key, "")})]
+            told = {**event, "type": f"{_SPOKEN}.{ending}", "transcript": event.get(key, "")}
         response_id = str(event.get("response_id") or _inner(event, "response").get("id"))
-        if told[0] is not message or kind.startswith(_SPOKEN):
-            told = [*self._heard(response_id, "started"), *told]
-        if kind == "response.done":
-            told += self._heard(response_id, "stopped")
-        return told
+        is_said = told is not event or kind.startswith(_SPOKEN)
+        if is_said and response_id in self._active and response_id not in self._begun:
+            self._begun.add(response_id)
+            self._playing.add(response_id)
+            return [_playback("started", response_id), told]
+        if kind == "response.done" and response_id in self._playing:
+            return [told, self._silence(response_id, "stopped")]
+        return [told]
 
-    def _heard(self, response_id: str, what: str) -> list[str]:
-        """Return the event that a response begins or ceases to be heard, if it does."""
-        if (what == "started") == (response_id in self._audible):
-            return []
-        (self._audible.add if what == "started" else self._audible.discard)(response_id)
-        return [json.dumps({"type": f"output_audio_buffer.{what}", "response_id": response_id})]
+    def _silence(self, response_id: str, how: str) -> Mapping[str, Any]:
+        self._playing.discard(response_id)
+        self.heard += 1
+        return _playback(how, response_id)
 
     def _note(self, event: Mapping[str, Any]) -> None:
         """Keep what tells whether the agent is done."""
         item, response = _inner(event, "item"), _inner(event, "response")
         match event.get("type"):
             case "session.updated":
-                audio = _inner(_inner(event, "session"), "audio")
-                self._detection = _inner(_inner(audio, "input"), "turn_detection")
+                self.session = _inner(event, "session")
             case "response.created":
                 self._active.add(str(response.get("id")))
+                self.owes_answer = False
                 del self._asked[:1]
             case "response.done":
                 self._active.discard(str(response.get("id")))
             case "response.output_item.done" if item.get("type") == "function_call":
-                if item.get("status", "completed") == "completed" and item.get("name") not in self.await_caller:
-                    self._running.add(str(item.get("call_id")))
+                self.owes_answer = item.get("status", "completed") == "completed"
             case "input_audio_buffer.committed":
                 self._commits += 1
             case "error":
@@ -233,66 +288,82 @@ class LiveLine:
                 elif event_id is None:
                     del self._asked[:1]
 
-    # ── the caller ────────────────────────────────────────────────────────────────────────────────────────
+    # ── the caller's hands ────────────────────────────────────────────────────────────────────────────────────
 
-    async def say(self, text: str) -> None:
+    @property
+    def _detection(self) -> Mapping[str, Any]:
+        return _inner(_inner(_inner(self.session, "audio"), "input"), "turn_detection")
+
+    async def says(self, text: str) -> None:
         """Let the caller say something, in writing. Turn detection hears no text: what it would do, is done here."""
-        self._modality = "text"
+        self._tell("turn", text=text)
         item_id = f"item_caller_{next(self._serial)}"
         content = [{"type": "input_text", "text": text}]
         item = {"id": item_id, "type": "message", "role": "user", "content": content}
         if not self._detection:  # as by telephone, nobody tells when the caller speaks
             return await self._put({"type": "conversation.item.create", "item": item})
-        self._tell("input_audio_buffer.speech_started", item_id=item_id)
+        self._hear({"type": "input_audio_buffer.speech_started", "item_id": item_id})
+        if self._detection.get("interrupt_response", True):
+            await self._interrupt()
         await self._put({"type": "conversation.item.create", "item": item})
-        self._tell("conversation.item.input_audio_transcription.completed", item_id=item_id, transcript=text)
-        self._tell("input_audio_buffer.committed", item_id=item_id)
+        transcribed = "conversation.item.input_audio_transcription.completed"
+        self._hear({"type": transcribed, "item_id": item_id, "transcript": text})
+        self._hear({"type": "input_audio_buffer.committed", "item_id": item_id})
         if self._detection.get("create_response", True):
             await self.send({"type": "response.create"})
         return None
 
-    async def play(self, samples: bytes) -> None:
+    async def _interrupt(self) -> None:
+        """Stop what is being said, as the service does by itself where it hears the caller (protocol 2.8)."""
+        for response_id in self._playing.copy():
+            self._hear(self._silence(response_id, "cleared"))
+        if self._active:
+            await self._put({"type": "response.cancel"})
+        deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
+        while self._active and not self.ended.is_set() and asyncio.get_running_loop().time() < deadline:
+            await self.moved(deadline)
+
+    async def plays(self, samples: bytes) -> None:
         """Let the caller be heard, as fast as one speaks, and then silent until the service has heard the end.
 
         `samples` are 16 bits, mono, 24 kHz.
         """
-        self._modality = "audio"
         size = round(_CHUNK_SECONDS * SAMPLES_A_SECOND) * 2
         silence = bytes(size * round(_TURN_END_SECONDS / _CHUNK_SECONDS))
         sound, before = samples + silence, self._commits
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number, start in enumerate(range(0, len(sound), size), 1):
-            if self.over or (start >= len(samples) and (self._commits > before or not self._detection)):
+            if self.ended.is_set() or (start >= len(samples) and (self._commits > before or not self._detection)):
                 return
             audio = base64.b64encode(sound[start : start + size]).decode()
             await self._put({"type": "input_audio_buffer.append", "audio": audio})
             await asyncio.sleep(began + number * _CHUNK_SECONDS - loop.time())
 
-    def press(self, keys: str) -> None:
+    async def presses(self, keys: str) -> None:
         """Let the caller press keys, which only a telephone carries: the service never hears of them anyway."""
         for key in keys:
-            self._tell("input_audio_buffer.dtmf_event_received", event=key)
+            self._hear({"type": "input_audio_buffer.dtmf_event_received", "event": key})
 
-    def _tell(self, kind: str, **fields: Any) -> None:
-        self._inbox.put_nowait(json.dumps({"type": kind, **fields}))
-        self._stir()
+    async def stays_silent(self, seconds: float) -> None:
+        """The caller said nothing for a while. In writing there is no sound that a service could count as silent."""
 
-    # ── waiting ───────────────────────────────────────────────────────────────────────────────────────────
+    def hangs_up(self) -> None:
+        """Let the caller hang up; the socket closes in a moment."""
+        if not self.ended.is_set():
+            self.was_ended_here = True
+            self._over()
 
-    def _stir(self) -> None:
-        self._moved.set()
+    async def moved(self, until: float | None) -> None:
+        """Wait until anything happens in this call, at most until a time of the loop's clock."""
+        self._moved.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._moved.wait()
 
-    async def settled(self, patience_seconds: float) -> bool:
-        """Wait until the agent is done, or nothing has happened for so long; return whether it is done."""
-        while not self.over:
-            self._moved.clear()
-            try:
-                async with asyncio.timeout(patience_seconds if self.busy else SETTLED_SECONDS):
-                    await self._moved.wait()
-            except TimeoutError:
-                return not self.busy
-        return True
+
+def _playback(how: str, response_id: str) -> Mapping[str, Any]:
+    return {"type": f"output_audio_buffer.{how}", "response_id": response_id}
 
 
 def _event(message: str | bytes) -> Mapping[str, Any]:

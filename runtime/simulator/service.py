@@ -79,6 +79,22 @@ class SimulatedCall:
         return self.peer.call_id
 
     @property
+    def quiet(self) -> bool:
+        return self.peer.quiet
+
+    @property
+    def audible(self) -> bool:
+        return self.peer.audible
+
+    @property
+    def owes_answer(self) -> bool:
+        return self.peer.owes_answer
+
+    @property
+    def session(self) -> dict[str, Any]:
+        return self.peer.session
+
+    @property
     def outcome(self) -> str:
         """incoming, accepted, "rejected 404", referred, or "hung up by" caller, host or service."""
         peer = self.peer

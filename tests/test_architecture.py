@@ -36,10 +36,11 @@ FLOORS: list[set[str]] = [
     {"server", "examination", "ringing", "screen"},
     {"demo", "handset", "rehearsal"},
     {"players"},
+    {"verbs"},
     {"cli"},
     {"__main__"},
 ]
-NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "cli", "minds", "rehearsal"}  # who may import it
+NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "verbs", "minds", "rehearsal"}  # who may import it
 CORE = set().union(*FLOORS[: FLOORS.index({"call"}) + 1])
 
 OWNERS = {
@@ -78,8 +79,8 @@ def imports(file: Path) -> set[str]:
             assert node.level == 0, f"{file}: write imports from the root, so that this test can read them"
             assert node.module
             found.add(node.module)
-            if node.module == "runtime":
-                found.update(f"runtime.{alias.name}" for alias in node.names)
+            if node.module in ("runtime", "runtime.verbs"):
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
 
@@ -138,6 +139,15 @@ def test_catching_everything_happens_only_at_known_boundaries() -> None:
                 kinds = ast.unparse(node.type) if node.type else "everything"
                 wide = kinds in ("Exception", "BaseException", "everything")
                 assert not wide or name in allowed, f"{file.name}:{node.lineno} catches {kinds}"
+
+
+VERBS = sorted((RUNTIME / "verbs").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", VERBS, ids=lambda file: file.stem)
+def test_a_verb_imports_no_other_verb(file: Path) -> None:
+    others = imports(file) & {f"runtime.verbs.{other.stem}" for other in VERBS if other.stem not in ("places", "words")}
+    assert not others, f"verbs/{file.name} imports {others}: what verbs share stands in places.py and words.py"
 
 
 def test_agents_stays_a_plain_folder() -> None:

@@ -22,13 +22,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from runtime import cli, examination
+from runtime import examination
 from runtime.cli import main
 from runtime.doctor import Answer, Mark, Step
 from runtime.realtime.account import Account
 from runtime.settings import Settings
 from runtime.simulator import Account as Project
 from runtime.simulator import Refused, Service, Webhook, serving
+from runtime.verbs.places import ask
 from tests.house import MINIMAL, catalog, run
 from tests.line import KEY, SECRET, Line, line
 
@@ -132,7 +133,7 @@ async def project(secret: str = SECRET, **more: Any) -> AsyncIterator[tuple[Line
 
 
 async def with_host(served: Line, settings: Settings) -> list[Step]:
-    return await looked(settings, url=served.address, ask=lambda: cli._ask(served.address, "/readyz"))
+    return await looked(settings, url=served.address, ask=lambda: ask(served.address, "/readyz"))
 
 
 def test_a_line_that_is_right_passes_every_step() -> None:

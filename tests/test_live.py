@@ -24,6 +24,8 @@ from tests.house import MINIMAL, catalog
 from tests.line import KEY
 from tests.test_scenarios import scenario_of
 
+RUNTIME = Path(__file__).parents[1] / "runtime"
+
 GREETS = MINIMAL + "greeting: Casa Nova, hello.\n"
 BILLING = "name: billing\ninstructions: You know every invoice.\n"
 HANDS_OVER = "handoffs: [{agent: billing, when: About an invoice.}]\n"
@@ -374,8 +376,8 @@ def test_no_secret_shows_in_a_representation() -> None:
     assert "sk-1" not in repr(live_endpoint({"OPENAI_API_KEY": "sk-1"}))
 
 
-def test_the_modules_of_a_rehearsal_stay_out_of_light_commands() -> None:
-    source = (Path(__file__).parents[1] / "runtime" / "cli.py").read_text("utf-8")
-    head = source.partition("\n\n\n")[0]
+@pytest.mark.parametrize("file", ["cli.py", *(f"verbs/{file.name}" for file in sorted(RUNTIME.glob("verbs/*.py")))])
+def test_the_modules_of_a_rehearsal_stay_out_of_light_commands(file: str) -> None:
+    head = (RUNTIME / file).read_text("utf-8").partition("\n\n\n")[0]
     assert "runtime.rehearsal" not in head
     assert "runtime.minds" not in head

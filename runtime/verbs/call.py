@@ -1,0 +1,72 @@
+"""`switchboard call`: finds whom a typing caller rings, and who plays the model. Holds no call."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.catalog import unknown_agent
+from runtime.errors import SettingsError
+from runtime.tools import Tools
+from runtime.verbs.places import catalog_of
+from runtime.verbs.words import add_agents, add_environment, add_verb, number_of
+
+if TYPE_CHECKING:
+    from runtime.simulator.mind import Mind
+
+
+def add(verbs: Any) -> None:
+    """Add the verb and its words to the parser."""
+    call = add_verb(verbs, "call", _run, "Ring an agent from this terminal: you are the caller, and type what you say.")
+    call.epilog = "Exit code: 0 a call, 1 it was not taken or broke, 2 usage."
+    call.add_argument("rung", metavar="NAME|NUMBER", help="the agent to ring, or a number such as +15550100001")
+    call.add_argument("--save", metavar="FILE", help="write the conversation to a new file, as a scenario")
+    call.add_argument(
+        "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
+    )
+    add_agents(call)
+    add_environment(call)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    save = _new_file("--save", arguments.save)
+    print("Starting the host and the simulator …", file=sys.stderr, flush=True)
+    tools = Tools(serving=True)
+    catalog = catalog_of(arguments, tools.read)
+    rung = arguments.rung
+    is_number = rung not in catalog.agents and re.match(r"\+|[0-9]", rung) is not None
+    if not is_number and rung not in catalog.agents:
+        raise unknown_agent(rung, catalog)
+    from runtime import handset, ringing
+
+    if is_number:
+        number = handset.Number(number_of("NUMBER", rung))
+    else:
+        found = ringing.ringing_for(catalog, rung)
+        number = handset.Number(found.called, found.caller, found.headers)
+    mind, told = _mind(arguments)
+    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), save=save)
+
+
+def _mind(arguments: argparse.Namespace) -> "tuple[Mind, str]":
+    """Return who plays the model in a call that a person holds, and a sentence that says so. Raises `SettingsError`."""
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        return mind_for(arguments.model), f"The text model {arguments.model} plays the model."
+    from runtime.standin import StandIn
+
+    return StandIn(), "A stand-in of simple rules plays the model."
+
+
+def _new_file(option: str, written: str | None) -> Path | None:
+    """Return a file that can be made. Raises `SettingsError` where one is there already, or no folder for it."""
+    if written is None:
+        return None
+    path = Path(written)
+    if path.exists():
+        raise SettingsError(option, f"cannot be written: '{written}' is there already", "Name another file.")
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(option, f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    return path

@@ -1,0 +1,158 @@
+"""`switchboard test`: chooses scenarios, has them played, once or at each change, and prints what became of them.
+
+Plays none and judges none itself.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime import git, results
+from runtime.errors import CatalogError, SettingsError, listing
+from runtime.scenarios import Scenario
+from runtime.settings import chosen_environment
+from runtime.terminal import Bar, Paint
+from runtime.verbs import PROBLEMS, STOPPED
+from runtime.verbs.places import existing, find_modules, recording_in
+from runtime.verbs.words import add_verb
+
+if TYPE_CHECKING:
+    from runtime.repertoire import Repertoire
+
+
+def add(verbs: Any) -> None:
+    """Add the verb and its words to the parser."""
+    test = add_verb(
+        verbs, "test", _run, "Play scenario files without a phone, and tell what went otherwise than expected."
+    )
+    test.epilog = (
+        "Needs no network and no key. A skipped expectation is no pass. "
+        "Exit code: 0 nothing failed, 1 scenarios failed or files have problems, 2 usage."
+    )
+    test.add_argument(
+        "paths",
+        nargs="*",
+        default=["agents"],
+        metavar="PATH",
+        help="catalogs' folders, or scenario files (default: agents)",
+    )
+    test.add_argument("--format", choices=sorted(results.FORMATS), default="text", help="how to print the results")
+    test.add_argument("--watch", action="store_true", help="then play the scenarios that a changed file touches")
+    test.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="a text model plays the agent and judges, instead of the model's lines; needs a key or a local server",
+    )
+    test.add_argument(
+        "--from", dest="recording", metavar="FILE", help="print a recorded call as a scenario, and play nothing"
+    )
+    test.add_argument(
+        "--changed", metavar="REV", help="only the scenarios that a change since a commit, tag or branch can touch"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from runtime import repertoire
+
+    if arguments.recording:
+        from runtime import retold
+
+        print(retold.scenario_from(recording_in(arguments.recording)), end="")
+        return 0
+    paths = [existing(path, "switchboard test FOLDER") for path in arguments.paths]
+    environment, began = chosen_environment(), time.monotonic()
+    opened = repertoire.open_repertoires(paths, environment)
+    parts = [
+        (each, scenario)
+        for each in opened
+        for scenario in (_changed_since(each, arguments.changed, environment) if arguments.changed else each.scenarios)
+    ]
+    if not any(each.files or each.problems for each in opened):
+        cure = "Write one beside an agent: its name ends in .scenarios.yaml."
+        raise SettingsError(listing(arguments.paths, "and"), "holds no scenario file", cure)
+    if arguments.watch:
+        return _watch_scenarios(arguments, paths, environment, opened, parts)
+    return _rehearsed(arguments, opened, parts, began)
+
+
+def _changed_since(opened: "Repertoire", revision: str, environment: str) -> Sequence[Scenario]:
+    around = git.around(opened.folder)
+    if around is None:
+        raise SettingsError(str(opened.folder), "is in no git repository", "A revision needs one.")
+    from runtime.repertoire import catalog_at
+
+    before = catalog_at(opened.folder, revision, environment)
+    return opened.touched_by(around.changed_since(revision), before)
+
+
+def _rehearsed(
+    arguments: argparse.Namespace,
+    opened: "Sequence[Repertoire]",
+    wanted: "Sequence[tuple[Repertoire, Scenario]]",
+    began: float,
+) -> int:
+    """Play scenarios, print what became of them, and return the exit code."""
+    from runtime import players
+
+    for folder in (each.folder for each in opened):
+        find_modules([folder])
+    environment, done = chosen_environment(), list[results.Result]()
+    if arguments.model:
+        from runtime.minds import mind_for
+
+        mind_for(arguments.model).close()  # a missing key is told once, and not for each scenario
+    parts = [players.Part(each.folder, environment, scenario, arguments.model) for each, scenario in wanted]
+    bar, stopped = Bar(len(parts)), False
+    try:
+        for result in players.play(parts):
+            done.append(result)
+            bar.show(len(done), sum(one.judgement == "failed" for one in done))
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        bar.clear()
+    order = {id(scenario): at for at, (_, scenario) in enumerate(wanted)}
+    done.sort(key=lambda result: order[id(result.scenario)])
+    problems = tuple(problem for each in opened for problem in each.problems)
+    report = results.Report(tuple(done), problems, len(parts), time.monotonic() - began)
+    print(results.FORMATS[arguments.format](report, Paint()), end="", flush=True)
+    return STOPPED if stopped else 0 if report.is_well else PROBLEMS
+
+
+def _watch_scenarios(
+    arguments: argparse.Namespace,
+    paths: Sequence[Path],
+    environment: str,
+    opened: "Sequence[Repertoire]",
+    parts: "Sequence[tuple[Repertoire, Scenario]]",
+) -> int:
+    """Play scenarios, and then those that each change can touch, until interrupted."""
+    from runtime import repertoire
+    from runtime.reload import changes_in
+
+    watched: set[Path] = set()
+    began, code = time.monotonic(), 0
+    while code != STOPPED:
+        if watched != (folders := {folder for each in opened for folder in each.folders}):
+            watched, watching = folders, changes_in(sorted(folders))
+            next(watching)  # what is saved from now on, also while scenarios are played, is not missed
+        if parts or any(each.problems for each in opened):
+            try:
+                code = _rehearsed(arguments, opened, parts, began)
+            except CatalogError as error:  # a tool that cannot be used; the next save may mend it
+                print(error, flush=True)
+        print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
+        changed = next(filter(None, watching))
+        began, before = time.monotonic(), {each.folder: each.catalog for each in opened}
+        try:
+            opened = repertoire.open_repertoires(paths, environment)
+        except CatalogError as error:
+            print(error, flush=True)
+            parts = []
+        else:
+            parts = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]
+    return code

@@ -61,12 +61,12 @@ def write(folder: Path, **scenarios: dict[str, str]) -> None:
 
 
 @contextmanager
-def command(folder: Path, *words: str) -> "Iterator[subprocess.Popen[str]]":
+def command(folder: Path, *words: str, verb: str = "test", **variables: str) -> "Iterator[subprocess.Popen[str]]":
     """Run the command, and end it and all that it began with the block."""
     executable = Path(sys.executable).with_name("switchboard")
     process = subprocess.Popen(
-        [executable, "test", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True,
+        [executable, verb, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables}, start_new_session=True,
     )  # fmt: skip
     try:
         yield process
@@ -76,19 +76,16 @@ def command(folder: Path, *words: str) -> "Iterator[subprocess.Popen[str]]":
         process.communicate()
 
 
-def test(folder: Path, *words: str) -> tuple[int, str, str]:
+def switchboard(folder: Path, *words: str, typed: str = "", **more: str) -> tuple[int, str, str]:
     """Run the command to its end and return its exit code, what it printed, and its errors."""
-    with command(folder, *words) as process:
-        out, err = process.communicate(timeout=60)
+    with command(folder, *words, **more) as process:
+        out, err = process.communicate(typed, timeout=60)
     return process.returncode, out, err
-
-
-test.__test__ = False  # type: ignore[attr-defined]
 
 
 def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_told(folder: Path) -> None:
     write(folder, passes={}, fails={"says": "lost"})
-    code, out, err = test(folder)
+    code, out, err = switchboard(folder)
     assert (code, err) == (1, "")
     assert out.startswith("FAILED fails (agents/desk.scenarios.yaml:7)\n    agent  Casa Nova, hello.\n")
     assert (
@@ -96,7 +93,7 @@ def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_to
     )
     assert "\n2 scenarios: 1 passed, 1 failed, in " in out
     write(folder, breaks={"then": "exit"})
-    code, out, _ = test(folder, "agents/desk.scenarios.yaml", "--format", "json")
+    code, out, _ = switchboard(folder, "agents/desk.scenarios.yaml", "--format", "json")
     (told,) = json.loads(out)["scenarios"]
     assert code == 1
     assert told["runs"][0]["broken"].startswith("The process that played it has ended.")
@@ -104,27 +101,27 @@ def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_to
 
 def test_a_tool_that_cannot_be_imported_is_told_as_check_does(folder: Path) -> None:
     (folder / "counting.py").unlink()
-    code, out, err = test(folder)
+    code, out, err = switchboard(folder)
     assert (code, out) == (1, "")
     assert err.startswith("agents/desk.yaml:5:")
 
 
 def test_without_scenario_files_or_paths_it_says_what_to_do(folder: Path) -> None:
     (folder / "agents/desk.scenarios.yaml").unlink()
-    assert test(folder) == (2, "", "switchboard: agents holds no scenario file. "
+    assert switchboard(folder) == (2, "", "switchboard: agents holds no scenario file. "
                             "Write one beside an agent: its name ends in .scenarios.yaml.\n")  # fmt: skip
-    assert test(folder, "elsewhere")[0] == 2
-    assert test(folder, "--changed", "HEAD")[0] == 2
+    assert switchboard(folder, "elsewhere")[0] == 2
+    assert switchboard(folder, "--changed", "HEAD")[0] == 2
 
 
 def test_only_what_a_change_touches_is_played(folder: Path) -> None:
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "Begin")
-    assert test(folder, "--changed", "main")[1].startswith("0 scenarios: 0 passed, in ")
+    assert switchboard(folder, "--changed", "main")[1].startswith("0 scenarios: 0 passed, in ")
     (folder / "counting.py").write_text(f"{COUNTS}\n", "utf-8")
-    assert test(folder, "--changed", "main")[1].startswith("1 scenario: 1 passed")
-    assert test(folder, "--changed", "other")[0] == 2
+    assert switchboard(folder, "--changed", "main")[1].startswith("1 scenario: 1 passed")
+    assert switchboard(folder, "--changed", "other")[0] == 2
 
 
 def read_until(process: "subprocess.Popen[str]", wanted: str, seconds: float = 40) -> str:
@@ -172,11 +169,77 @@ def test_an_interruption_ends_it_with_what_was_played_so_far(folder: Path) -> No
     assert err == ""
 
 
+# ── the real service, whose place the simulator takes ─────────────────────────────────────────────────────────
+
+LIVE = """- scenario: is heard
+  call: {called: "+15550100001"}
+  turns:
+    - expect: {agent: desk, greeting: "Casa Nova, hello.", receipt: {agrees: true, greeting: exact}}
+    - caller: {says: Hello?}
+      model: {says: The scenario's own line is not asked for.}
+      expect: {says: I see, within_ms: 5000, judge: was polite}
+    - caller: {hangs_up: true}
+      expect: {ended_by: caller}
+"""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[dict[str, str]]:
+    """Serve the simulator in a process of its own, and yield the variables that lead to it."""
+    program = [sys.executable, "-m", "runtime.simulator", "--api-key", "sk-live"]
+    with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, text=True) as simulator:
+        assert simulator.stdout
+        url = simulator.stdout.readline().split()[-1]
+        yield {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "sk-live"}
+        simulator.terminate()
+
+
+def test_the_real_service_plays_the_same_files(folder: Path, service: dict[str, str]) -> None:
+    (folder / "agents/desk.scenarios.yaml").write_text(LIVE.replace(", judge: was polite", ""), "utf-8")
+    code, out, err = switchboard(folder, "--live", **service)
+    assert (code, err) == (0, "Holding 1 call with the real service, in real time …\n"), out
+    assert out.startswith("1 scenario: 1 passed")
+    (folder / "agents/desk.scenarios.yaml").write_text(LIVE, "utf-8")
+    code, out, _ = switchboard(folder, "--live", **service)
+    assert code == 0
+    assert "? there is no judging model here" in out
+    assert "1 scenario: 0 passed, 1 skipped" in out
+
+
+def test_a_key_that_the_service_does_not_know_fails_each_scenario_with_the_reason(
+    folder: Path, service: dict[str, str]
+) -> None:
+    (folder / "agents/desk.scenarios.yaml").write_text(LIVE, "utf-8")
+    code, out, _ = switchboard(folder, "--live", **{**service, "OPENAI_API_KEY": "sk-other"})
+    assert code == 1
+    assert "+ nobody has: it ended by the service (401: it does not know the key)" in out
+
+
+def test_what_cannot_be_played_live_is_told_at_once(folder: Path) -> None:
+    missing = switchboard(folder, "--live", OPENAI_API_KEY="")
+    assert (missing[0], missing[1]) == (2, "")
+    assert missing[2].startswith("switchboard: OPENAI_API_KEY is not set. ")
+    assert switchboard(folder, "--live", "--watch", OPENAI_API_KEY="sk-1")[0] == 2
+    assert switchboard(folder, "desk", "--live", "--model", "x", verb="call", OPENAI_API_KEY="sk-1")[0] == 2
+
+
+def test_a_person_calls_the_real_service_and_keeps_the_conversation(folder: Path, service: dict[str, str]) -> None:
+    file = folder / "agents/kept.scenarios.yaml"
+    words = ("desk", "--live", "--save", str(file))
+    code, out, _ = switchboard(folder, *words, verb="call", typed="A table, please.\n", **service)
+    assert code == 0, out
+    assert out.startswith("A call to the real service: it takes tokens of your project.\n")
+    for shown in ("“Casa Nova, hello.” (exact)", "“A table, please.”", "“I see.”", "caller_hung_up"):
+        assert shown in out
+    assert "model:\n      says: I see." in file.read_text("utf-8")
+    assert switchboard(folder, str(file))[0] == 0
+
+
 # ── the agents that come with us ──────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_shipped_agents_pass_their_forty_scenarios() -> None:
-    code, out, _ = test(ROOT, "agents", "samples/pizzeria", "--format", "json")
+    code, out, _ = switchboard(ROOT, "agents", "samples/pizzeria", "--format", "json")
     told = json.loads(out)
     assert (code, told["failed"], told["skipped"]) == (0, 0, 0), out
     assert told["passed"] >= 40

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import itertools
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -42,11 +43,11 @@ class LiveService:
         self.calls: dict[str, LiveCall] = {}
         self._base_url, self._key = base_url, api_key
         self._observers: list[Observer] = []
-        self._serial = itertools.count(1)
 
     def new_call(self, *, called: str, caller: str) -> "LiveCall":
         """Return a caller who dials; the service hears of it when a host accepts."""
-        call = LiveCall(f"rtc_live_{next(self._serial)}", called, caller, self._base_url, self._key, self._tell)
+        call_id = f"rtc_live_{secrets.token_hex(8)}"  # it stands in traces, among those of all calls
+        call = LiveCall(call_id, called, caller, self._base_url, self._key, self._tell)
         self.calls[call.call_id] = call
         return call
 

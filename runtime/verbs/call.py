@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.catalog import unknown_agent
 from runtime.errors import SettingsError
+from runtime.settings import live_endpoint
 from runtime.tools import Tools
 from runtime.verbs.places import catalog_of
 from runtime.verbs.words import add_agents, add_environment, add_verb, number_of
@@ -25,13 +26,16 @@ def add(verbs: Any) -> None:
     call.add_argument(
         "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
     )
+    call.add_argument("--live", action="store_true", help="the real service answers; needs a key, and costs tokens")
     add_agents(call)
     add_environment(call)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    save = _new_file("--save", arguments.save)
-    print("Starting the host and the simulator …", file=sys.stderr, flush=True)
+    if arguments.live and arguments.model:
+        raise SettingsError("--model", "cannot be used with --live", "One of the two answers.")
+    save, live = _new_file("--save", arguments.save), live_endpoint() if arguments.live else None
+    print("Starting the host …" if live else "Starting the host and the simulator …", file=sys.stderr, flush=True)
     tools = Tools(serving=True)
     catalog = catalog_of(arguments, tools.read)
     rung = arguments.rung
@@ -46,11 +50,16 @@ def _run(arguments: argparse.Namespace) -> int:
         found = ringing.ringing_for(catalog, rung)
         number = handset.Number(found.called, found.caller, found.headers)
     mind, told = _mind(arguments)
-    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), save=save)
+    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), live=live, save=save)
 
 
-def _mind(arguments: argparse.Namespace) -> "tuple[Mind, str]":
-    """Return who plays the model in a call that a person holds, and a sentence that says so. Raises `SettingsError`."""
+def _mind(arguments: argparse.Namespace) -> "tuple[Mind | None, str]":
+    """Return who plays the model in a call that a person holds, and a sentence that says so. Raises `SettingsError`.
+
+    The real service is no mind: it is the model.
+    """
+    if arguments.live:
+        return None, "What you type is sent to it in writing, and it answers so."
     if arguments.model:
         from runtime.minds import mind_for
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime import git, results
+from runtime import git, reports, results
 from runtime.errors import CatalogError, SettingsError, listing
 from runtime.scenarios import Scenario
-from runtime.settings import chosen_environment
+from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
 from runtime.verbs import PROBLEMS, STOPPED
 from runtime.verbs.places import existing, find_modules, recording_in
@@ -29,7 +29,7 @@ def add(verbs: Any) -> None:
         verbs, "test", _run, "Play scenario files without a phone, and tell what went otherwise than expected."
     )
     test.epilog = (
-        "Needs no network and no key. A skipped expectation is no pass. "
+        "Needs no network and no key, but for --live and --model. A skipped expectation is no pass. "
         "Exit code: 0 nothing failed, 1 scenarios failed or files have problems, 2 usage."
     )
     test.add_argument(
@@ -48,6 +48,11 @@ def add(verbs: Any) -> None:
         help="a text model plays the agent and judges, instead of the model's lines; needs a key or a local server",
     )
     test.add_argument(
+        "--live",
+        action="store_true",
+        help="the real service plays the agent, in real time; needs a key, and costs tokens. --model then only judges",
+    )
+    test.add_argument(
         "--from", dest="recording", metavar="FILE", help="print a recorded call as a scenario, and play nothing"
     )
     test.add_argument(
@@ -63,6 +68,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
         print(retold.scenario_from(recording_in(arguments.recording)), end="")
         return 0
+    if arguments.live:
+        if arguments.watch:
+            raise SettingsError("--live", "cannot be used with --watch", "Each save would cost tokens.")
+        live_endpoint()  # a missing key is told once, and not for each scenario
     paths = [existing(path, "switchboard test FOLDER") for path in arguments.paths]
     environment, began = chosen_environment(), time.monotonic()
     opened = repertoire.open_repertoires(paths, environment)
@@ -105,7 +114,12 @@ def _rehearsed(
         from runtime.minds import mind_for
 
         mind_for(arguments.model).close()  # a missing key is told once, and not for each scenario
-    parts = [players.Part(each.folder, environment, scenario, arguments.model) for each, scenario in wanted]
+    parts = [
+        players.Part(each.folder, environment, scenario, arguments.model, arguments.live) for each, scenario in wanted
+    ]
+    if arguments.live and parts:
+        runs = reports.count(sum(part.scenario.runs for part in parts), "call")
+        print(f"Holding {runs} with the real service, in real time …", file=sys.stderr, flush=True)
     bar, stopped = Bar(len(parts)), False
     try:
         for result in players.play(parts):

@@ -5,8 +5,9 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,12 +22,23 @@ def as_plain(error: BaseException) -> RuntimeError:
     return plain
 
 
-_awaited: set["asyncio.Future[Any]"] = set()
+_awaited: set[object] = set()
 
 
 def at_work() -> bool:
-    """Tell whether anybody waits for one of these threads."""
+    """Tell whether anybody waits for one of these threads, or for what goes on `elsewhere`."""
     return bool(_awaited)
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Wait in this block for another process, which is at work as a thread would be."""
+    mark = object()
+    _awaited.add(mark)
+    try:
+        yield
+    finally:
+        _awaited.discard(mark)
 
 
 def begin(function: Callable[[], T], name: str) -> "Future[T]":

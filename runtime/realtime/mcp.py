@@ -21,6 +21,7 @@ from agents.mcp import MCPServerStdio, MCPServerStreamableHttp, MCPUtil
 from mcp import ClientSession, MCPError
 
 from agents import UserError
+from runtime import threads
 from runtime.catalog import Catalog
 from runtime.context import CallContext
 from runtime.definition import AgentDefinition, ToolDefinition
@@ -256,7 +257,9 @@ class _Server:
 
     async def _listed(self, connection: MCPServerStdio | MCPServerStreamableHttp) -> tuple[_Offer, ...]:
         self._look.clear()
-        made = [MCPUtil.to_function_tool(tool, connection, False) for tool in await connection.list_tools()]
+        with threads.elsewhere():
+            tools = await connection.list_tools()
+        made = [MCPUtil.to_function_tool(tool, connection, False) for tool in tools]
         return tuple(_Offer(one.name, _fitted(one.name), one.description, one.params_json_schema) for one in made)
 
     async def _until_next_look(self) -> None:
@@ -274,11 +277,13 @@ class _Server:
     async def _connection(self) -> AsyncIterator[MCPServerStdio | MCPServerStreamableHttp]:
         connection = self._made()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            with threads.elsewhere():
+                await connection.connect()  # type: ignore[no-untyped-call]
             yield connection
         finally:
             self._session = None
-            await connection.cleanup()  # type: ignore[no-untyped-call]
+            with threads.elsewhere():
+                await connection.cleanup()  # type: ignore[no-untyped-call]
 
     def _made(self) -> MCPServerStdio | MCPServerStreamableHttp:
         if "url" in self._mcp:
@@ -348,7 +353,8 @@ class _Server:
         try:
             # The session, and not the SDK's `call_tool` over it: that one sends one request at a time over HTTP, so
             # that every call of this host would wait for the slowest tool of any other.
-            result = await contained(session.call_tool(name, values, read_timeout_seconds=CALL_SECONDS))
+            with threads.elsewhere():
+                result = await contained(session.call_tool(name, values, read_timeout_seconds=CALL_SECONDS))
         except MCPError as error:
             if error.code == _INVALID_PARAMS:
                 raise ToolError(f"The arguments do not fit. {error.message}") from error

@@ -10,10 +10,13 @@ from runtime.document import Document, Path
 from runtime.errors import Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
-from runtime.scenarios import Scenario, ScenarioFile
+from runtime.scenarios import Scenario, ScenarioFile, value_at
 
 LOOKUP = "lookup"
 """Stands for an agent's lookup among a scenario's tools."""
+
+WHY_TRANSFERS_FAIL = ("busy", "no answer", "refused", "unknown number", "not confirmed")
+"""Why a scenario may let a transfer fail. Not confirmed: the service takes it, and nobody ever answers."""
 
 
 def answering(scenario: Scenario, catalog: Catalog) -> AgentDefinition | None:
@@ -33,10 +36,17 @@ def problems(file: ScenarioFile, catalog: Catalog) -> list[Problem]:
     """Return a problem for each agent, tool or destination that a file's scenarios name and that is not there."""
     found: list[Problem] = []
     for index, scenario in enumerate(file.scenarios):
+        written = file.document.data[index]
         team = team_of(scenario, catalog) or tuple(catalog.agents.values())
         known = _Known.of(catalog, team)
-        for path, kind, name in _named(file.document.data[index]):
+        for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
+        if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
+            message, cure = (
+                f"{known.who} has no server of tools",
+                "Write tools_unavailable where an agent has mcp: tools.",
+            )
+            found.append(file.document.problem((index, "down"), message, cure))
     return found
 
 
@@ -46,6 +56,7 @@ class _Known(NamedTuple):
     agents: frozenset[str]
     tools: frozenset[str] | None
     own: frozenset[str]
+    transfers: frozenset[str]
     destinations: frozenset[str]
     has_lookup: bool
     who: str
@@ -58,6 +69,7 @@ class _Known(NamedTuple):
             frozenset(catalog.agents),
             None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
+            frozenset(tool.name for tool in tools if tool.use == "transfer"),
             frozenset(name for agent in team for name in destinations(agent.data)),
             any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
             _listed([agent.name for agent in team]),
@@ -74,9 +86,26 @@ class _Known(NamedTuple):
             if self.tools is not None and name not in self.tools:
                 cure = _cure(name, self.tools) or "Name one of the agent's tools."
                 yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
+            elif is_key and name in self.transfers:
+                yield from _failed_transfers(document, path)
             elif is_key and name in self.own:
                 message = f"'{name}' is carried out by the call, and gives nothing of its own"
                 yield document.problem(path, message, "Remove it.", key=True)
+
+
+def _failed_transfers(document: Document, path: Path) -> Iterator[Problem]:
+    """Yield a problem for each thing below a transfer's name that is no way in which it fails."""
+    given = value_at(document.data, path)
+    for at, each in [((at,), each) for at, each in enumerate(given)] if isinstance(given, list) else [((), given)]:
+        for field in each:
+            here: Path = (*path, *at, field)
+            if field != "error":
+                message = f"a transfer gives no {field}: it reaches somebody, or fails"
+                yield document.problem(here, message, "Write error: and why, such as busy.", key=True)
+            elif each[field] not in WHY_TRANSFERS_FAIL:
+                cure = did_you_mean(each[field], WHY_TRANSFERS_FAIL) or "Write one of them."
+                message = f"'{each[field]}' is not one of {listing(WHY_TRANSFERS_FAIL)}"
+                yield document.problem(here, message, cure)
 
 
 def _cure(name: str, known: Iterable[str]) -> str:

@@ -5,12 +5,12 @@ Whoever plays it, script, text model or the real service, hands in the same `Pla
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.receipt import Row
-from runtime.scenarios import ENDED_BY, Expectation, Scenario, Use
+from runtime.scenarios import ENDED_BY, Expectation, Response, Scenario, Use
 from runtime.verdict import Verdict
 
 GREETING = "greeting"
@@ -55,7 +55,9 @@ class PlayedTurn:
     """What happened in one turn, until nothing more did. `milliseconds` is the time until the agent was heard.
 
     `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then. Not `reached`: the call was
-    over before. `unasked` counts the turn's last model responses that the model was never asked for.
+    over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
+    those with a tool that the model does not have, and `broken` tells of tools that raised. Not `spoke_over`: the
+    caller was to interrupt, and the agent was not speaking.
     """
 
     agent: str = ""
@@ -67,6 +69,9 @@ class PlayedTurn:
     outcome: str = ""
     reached: bool = True
     unasked: int = 0
+    impossible: tuple[tuple[Response, str], ...] = ()
+    broken: tuple[str, ...] = ()
+    spoke_over: bool = True
     received: Received = Received()
     moments: tuple[Moment, ...] = ()
 
@@ -75,13 +80,15 @@ class PlayedTurn:
 class Played:
     """What happened in one call. `turns` are those of the scenario, one for each; `opening` came before the first.
 
-    `reason` says more of the outcome, which is `""` when the call went on to the scenario's end.
+    `reason` says more of the outcome, which is `""` when the call went on to the scenario's end. `broken` says why
+    what happened is of no worth: who plays the model gave no answer.
     """
 
     turns: tuple[PlayedTurn, ...]
     opening: PlayedTurn = PlayedTurn()
     outcome: str = ""
     reason: str = ""
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +110,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a judging model is asked about one expectation: whether a statement holds of what was said.
+    """What a judging model is asked about one expectation: whether a statement holds.
 
-    `said` are the agent's words that it is about; `conversation` is all so far, as `caller: …` and `agent: …`.
+    `conversation` is all so far, as `caller: …` and `agent: …`, and what of it the statement is about.
     """
 
     turn: int
     statement: str
-    said: str
     conversation: str
 
 
@@ -127,16 +133,38 @@ def compare(scenario: Scenario, played: Played, verdicts: Verdicts | None = None
     """Return what went otherwise than expected, by turn, with what could not be judged."""
     found: list[Difference] = []
     for at, turn in enumerate(scenario.turns):
-        for response in turn.model[len(turn.model) - played.turns[at].unasked :]:
-            told = "the model does what stands here", "the model was not asked for it"
-            found.append(Difference(scenario.file, response.line, response.column, at, "model", *told))
-        if not played.turns[at].reached and not turn.expect and turn.deed and turn.deed.kind != "hangs_up":
-            told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
-            found.append(Difference(scenario.file, turn.line, 1, at, "caller", *told))
-        for each in turn.expect:
-            one = _Comparison(scenario, played, at, verdicts or {}).judge(each)
-            found += [one] if one else []
+        found += _not_come_about(scenario, played.turns[at], at)
+        comparison = _Comparison(scenario, played, at, verdicts or {})
+        judged = [comparison.judge(each) for each in turn.expect]
+        differing = [each for each in judged if each is not None]
+        found += differing or _unreached(scenario, played, at)
     return found
+
+
+def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator[Difference]:
+    """Yield what the caller and the model could not do as it is written, and the tools that broke."""
+    turn = scenario.turns[at]
+    if not played.spoke_over:
+        told = "the caller speaks over the agent", "the agent was not speaking"
+        yield Difference(scenario.file, turn.line, 1, at, "caller", *told)
+    for response, tool in played.impossible:
+        told = f"the model uses {tool}", "the model does not have it"
+        yield Difference(scenario.file, response.line, response.column, at, "model", *told)
+    for response in turn.model[len(turn.model) - played.unasked :]:
+        told = "the model does what stands here", "the model was not asked for it"
+        yield Difference(scenario.file, response.line, response.column, at, "model", *told)
+    for broken in played.broken:
+        yield Difference(scenario.file, turn.line, 1, at, "tools", "every tool gives a result", broken)
+
+
+def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Difference]:
+    """Yield that a turn was never played, whatever it expects, but for one that only waits for the end."""
+    turn = scenario.turns[at]
+    hangs_up = turn.deed is not None and turn.deed.kind == "hangs_up"
+    waits_for_end = any(each.field == "ended_by" for each in turn.expect)
+    if not played.turns[at].reached and (turn.deed or turn.model) and not hangs_up and not waits_for_end:
+        told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
+        yield Difference(scenario.file, turn.line, 1, at, "caller", *told)
 
 
 def _expectations(scenario: Scenario) -> list[tuple[int, Expectation]]:
@@ -144,7 +172,7 @@ def _expectations(scenario: Scenario) -> list[tuple[int, Expectation]]:
 
 
 def _is_judged(expectation: Expectation) -> bool:
-    return expectation.field in ("judge", "says.judge")
+    return expectation.field.rpartition(".")[2] == "judge"
 
 
 def _question(scenario: Scenario, played: Played, at: int, expectation: Expectation) -> Question:
@@ -154,19 +182,35 @@ def _question(scenario: Scenario, played: Played, at: int, expectation: Expectat
         for moment in turn.moments
         if moment.who in ("caller", "agent")
     ]
-    said = " ".join(said.text for said in played.turns[at].said)
-    return Question(at, expectation.wanted, said, "\n".join(f"{moment.who}: {moment.what}" for moment in so_far))
+    told = "\n".join(f"{moment.who}: {moment.what}" for moment in so_far)
+    turn = played.turns[at]
+    match expectation.field:
+        case "greeting.judge":
+            told += f"\n\nJudge nothing but the agent's greeting: {' '.join(_greetings(played)) or '(none)'}"
+        case "says.judge":
+            said = " ".join(said.text for said in turn.said)
+            told += f"\n\nJudge nothing but these words of the agent: {said or '(none)'}"
+        case "receipt.instructions.judge":
+            told = f"The agent's instructions, which alone are to be judged:\n{turn.received.instructions}"
+    return Question(at, expectation.wanted, told)
+
+
+def _greetings(played: Played) -> list[str]:
+    turns = (played.opening, *played.turns)
+    return [said.text for turn in turns for said in turn.said if said.line == GREETING]
 
 
 @dataclass(slots=True)
 class _Comparison:
-    """One turn's expectations beside what happened."""
+    """One turn's expectations beside what happened, judged one after the other."""
 
     scenario: Scenario
     played: Played
     at: int
     verdicts: Verdicts
     turn: PlayedTurn = field(init=False)
+    wishes: list[Use] = field(default_factory=list)
+    taken: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.turn = self.played.turns[self.at]
@@ -206,37 +250,28 @@ class _Comparison:
         return None if has == wanted else (f"{wanted} has the caller", instead)
 
     def greeting(self, how: str, wanted: str) -> "_Told":
-        said = [
-            said.text
-            for turn in (self.played.opening, *self.played.turns)
-            for said in turn.said
-            if said.line == GREETING
-        ]
-        return words_differ(how, wanted, said, "the greeting says", "no greeting was said")
+        return words_differ(how, wanted, _greetings(self.played), "the greeting says", "no greeting was said")
 
     def says(self, how: str, wanted: str) -> "_Told":
         return words_differ(how, wanted, [said.text for said in self.turn.said], "the agent says", "it said nothing")
 
     def calls(self, _: str, wanted: Use) -> "_Told":
         expected = f"{wanted.tool} is called{_with(wanted.arguments)}"
-        if any(
-            used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments)) for used in self.turn.used
-        ):
-            return self._called_too_rarely(wanted, expected)
         same = [used for used in self.turn.used if used.tool == wanted.tool]
+        if any(_fits(wanted, used) for used in same):
+            return None if self._has_its_own(wanted) else (f"{expected}, beside the others", _often(len(same)))
         if same:
             return expected, "; ".join(f"it was called{_with(_read(used.arguments))}" for used in same)
         others = ", ".join(dict.fromkeys(used.tool for used in self.turn.used))
         return expected, f"only {others} was called" if others else "no tool was called"
 
-    def _called_too_rarely(self, wanted: Use, expected: str) -> "_Told":
-        """One that is expected twice is called twice."""
-        alike = [each.wanted for each in self.scenario.turns[self.at].expect if each.field == "calls"]
-        count = sum(use == wanted for use in alike)
-        fits = [used for used in self.turn.used if used.tool == wanted.tool]
-        times = sum(_covers(wanted.arguments, _read(used.arguments)) for used in fits)
-        often = "once" if times == 1 else f"{times} times"
-        return None if times >= count else (f"{expected}, {count} times", f"it was called so only {often}")
+    def _has_its_own(self, wanted: Use) -> bool:
+        """Tell whether there is a use for each that was expected so far: what is expected twice is called twice.
+
+        `taken` says by the use's place which of the `wishes` has it.
+        """
+        self.wishes.append(wanted)
+        return _assigned(len(self.wishes) - 1, self.wishes, self.turn.used, self.taken, set())
 
     def not_called(self, _: str, wanted: str) -> "_Told":
         found = [used for used in self.turn.used if used.tool == wanted]
@@ -337,6 +372,7 @@ def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing:
     if how == "matches":
         fits = re.search(wanted, " ".join(" ".join(said).split()), re.IGNORECASE) is not None
         return None if fits else (f"{says} what fits {wanted}", instead)
+    assert how == "absent", f"nothing compares words by '{how}'"
     return (f"{says} nothing of “{wanted}”", instead) if _plain(wanted) in text else None
 
 
@@ -364,6 +400,25 @@ def _covers(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
     return bool(wanted == found)
+
+
+def _fits(wanted: Use, used: Used) -> bool:
+    return used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments))
+
+
+def _assigned(wish: int, wishes: Sequence[Use], used: Sequence[Used], taken: dict[int, int], seen: set[int]) -> bool:
+    """Give a wish a use that fits it, if need be one of another wish that can take a third."""
+    for at, each in enumerate(used):
+        if at not in seen and _fits(wishes[wish], each):
+            seen.add(at)
+            if at not in taken or _assigned(taken[at], wishes, used, taken, seen):
+                taken[at] = wish
+                return True
+    return False
+
+
+def _often(times: int) -> str:
+    return "it was called only once" if times == 1 else f"it was called only {times} times"
 
 
 def _read(arguments: str) -> Any:

@@ -6,6 +6,7 @@ What happened is a `Played`, whoever answers for the model: the scenario's own l
 import asyncio
 import json
 import logging
+import math
 import tempfile
 import time
 import traceback
@@ -23,7 +24,7 @@ from runtime.call import State
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.context import CallContext
-from runtime.definition import AgentDefinition, ToolDefinition
+from runtime.definition import Abilities, AgentDefinition, ToolDefinition
 from runtime.errors import ToolError
 from runtime.expectations import (
     Moment,
@@ -38,11 +39,12 @@ from runtime.expectations import (
     how_it_ended,
     questions,
 )
+from runtime.faults import FaultyLine
 from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
 from runtime.results import Run
 from runtime.ringing import Background, Hands, loopback
-from runtime.runner import Runner
+from runtime.runner import Line, Runner
 from runtime.scenarios import Canned, Deed, Response, Scenario, Turn
 from runtime.session import LINE, is_models_own
 from runtime.settings import Endpoint, samples_kept_in
@@ -58,6 +60,7 @@ STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600
 PATIENCE_SECONDS = 30.0  # without a sign of the real service while an answer is due
 ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
 CALL_SECONDS = 3 * 3600.0  # of the call: the service ends it after one hour
+_NOWHERE = ["a-server-of-tools-that-is-down"]
 NO_LINE = "I see."  # what a model says for which the scenario has no line, as the simulator's does
 
 Invoke = Callable[[CallContext, str], Awaitable[str]]
@@ -84,6 +87,8 @@ def rehearse(
 
     async def work() -> Run:
         played = await perform(scenario, catalog, mind, background, live)
+        if played.broken:
+            return Run(played, broken=played.broken)
         verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
         return Run(played, tuple(compare(scenario, played, verdicts)))
 
@@ -105,27 +110,43 @@ async def perform(
     """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
     is_scripted = mind is None and live is None
     stage = _Stage(scenario, is_scripted=is_scripted, patience_seconds=PATIENCE_SECONDS if live else STUCK_SECONDS)
-    cast = _with_canned_tools(catalog, scenario, is_scripted=is_scripted)
-    zero = asyncio.get_running_loop().time()
+    cast = _recast(catalog, scenario, is_scripted=is_scripted)
+    now, rung_at = asyncio.get_running_loop().time, math.inf
 
     def shown() -> datetime:
-        return scenario.clock + timedelta(seconds=asyncio.get_running_loop().time() - zero)
+        return scenario.clock + timedelta(seconds=max(0.0, now() - rung_at))
 
-    with _logged(stage.note):
+    with _logged(stage):
         async with loopback(
-            cast, stage.observe, background, live=live, clock=shown, pace=1.0, mind=mind or stage
-        ) as line:
-            call = line.new_call(scenario.called, scenario.caller, stage.hear)
+            cast,
+            stage.observe,
+            background,
+            live=live,
+            clock=shown,
+            max_calls=0 if "over_capacity" in scenario.down else None,
+            through=lambda line: _with_faults(line, scenario, catalog),
+            pace=1.0,
+            mind=mind or stage,
+        ) as made:
+            call = made.new_call(scenario.called, scenario.caller, stage.hear)
             stage.begin(call, cast)
-            await line.ring(call, scenario.headers, at=int(scenario.at.timestamp()))
+            rung_at = now()
+            await made.ring(call, scenario.headers, at=int(scenario.at.timestamp()))
             try:
                 async with asyncio.timeout(CALL_SECONDS):
                     await stage.play()
             except TimeoutError:
-                stage.note("the call got stuck and never ended")
+                stage.get_stuck()
             call.hangs_up()
-            await line.host.idle()
+            await made.host.idle()
     return stage.played()
+
+
+def _with_faults(line: Line, scenario: Scenario, catalog: Catalog) -> Line:
+    """Return a line on which what the scenario says goes wrong; where nothing does, the line itself."""
+    tools = [tool for agent in catalog.agents.values() for tool in agent.tools if tool.use == "transfer"]
+    given = [canned.error for name in {tool.name for tool in tools} for canned in scenario.canned.get(name, ())]
+    return FaultyLine(line, scenario.down, given) if scenario.down or given else line
 
 
 # ── the stage ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +164,9 @@ class _Act:
     milliseconds: float | None = None
     reached: bool = False
     unasked: int = 0
+    impossible: list[tuple[Response, str]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    spoke_over: bool = True
     agent: str = ""
     outcome: str = ""
     received: Received = field(default_factory=Received)
@@ -169,19 +193,19 @@ class _Stage:
         self._stirred = asyncio.Event()
         self._over = asyncio.Event()
         self._deed_at = 0.0
-        self._agent = self._outcome = self._reason = ""
+        self._agent = self._outcome = self._reason = self._broken = ""
         self._runner: Runner | None = None
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
-        self._waits_for_caller: set[str] = set()
+        self._waits_for_caller: set[tuple[str, str]] = set()
         self._is_done = False
 
     def begin(self, call: Hands, cast: Catalog) -> None:
         """Take the call that is about to ring."""
         self._call = call
-        tools = (tool for agent in cast.agents.values() for tool in agent.tools)
-        self._waits_for_caller = {tool.name for tool in tools if tool.use == "keypad"}
+        tools = [(agent.name, tool) for agent in cast.agents.values() for tool in agent.tools]
+        self._waits_for_caller = {(agent, tool.name) for agent, tool in tools if tool.use == "keypad"}
         self._deed_at = asyncio.get_running_loop().time()
 
     async def play(self) -> None:
@@ -218,12 +242,17 @@ class _Stage:
                 await self._play(turn.deed, self._call)
                 return
             case "says" | "interrupts":
+                # In writing an answer may be whole before anybody can speak over it.
+                is_late = not self._call.audible and not isinstance(self._call, LiveCall)
+                self._act.spoke_over = turn.deed.kind == "says" or not is_late
                 await self._call.says(turn.deed.value)
             case "keys":
                 await self._call.presses(turn.deed.value)
             case "silent":
+                self._deed_at = asyncio.get_running_loop().time()
                 await self._within(turn.deed.value, self._over)
                 await self._call.stays_silent(turn.deed.value)
+                return
             case "hangs_up":
                 self._call.hangs_up()
         self._deed_at = asyncio.get_running_loop().time()
@@ -276,14 +305,22 @@ class _Stage:
         if not self._lines or (self._lines[0][1].uses and not asked.may_use_tools):
             return NO_LINE
         self._act, line = self._lines.popleft()
+        known = {tool["name"] for tool in asked.tools}
+        self._act.impossible += [(line, use.tool) for use in line.uses if use.tool not in known]
         uses = [ToolUse(use.tool, json.dumps(use.arguments, ensure_ascii=False)) for use in line.uses]
         return (*line.says, *uses)
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def note(self, words: str) -> None:
-        """Note what was logged."""
-        self._act.tell("log", words)
+    def get_stuck(self) -> None:
+        """Note that the call never came to an end."""
+        self._end("failed", "it got stuck and never ended")
+
+    def note(self, words: str, tool: str = "", error: BaseException | None = None) -> None:
+        """Note what was logged, and of a tool that raised, that no model and no caller should ever hear of it."""
+        self._act.tell("log", f"{words}: {_shown(error)}" if error else words)
+        if tool and error and not isinstance(error, ToolError):
+            self._act.broken.append(f"{tool} raised {_shown(error)}")
 
     def observe(self, runner: Runner, record: Record) -> None:
         """Note a record of the host's."""
@@ -334,7 +371,7 @@ class _Stage:
             case "server_event", "response.output_item.done" if item.get("type") == "function_call":
                 self._use(item)
             case "mind_failed", _:
-                self.note(f"the model broke: {fields['error']}")
+                self._broken = self._broken or f"Who plays the model gave no answer: {fields['error']}"
 
     def _say(self, response_id: str, text: str) -> None:
         """Note what was said, in the turn in which it began to be heard: the caller may have interrupted it since."""
@@ -349,7 +386,7 @@ class _Stage:
             return  # it was interrupted, and nobody runs it
         self._act.used[item["call_id"]] = Used(item["name"], item["arguments"])
         self._act.tell("tool", f"{item['name']}{arguments_told(item['arguments'])}")
-        if item["name"] not in self._waits_for_caller:
+        if (self._agent, item["name"]) not in self._waits_for_caller:
             self._running[item["call_id"]] = self._act
 
     def _give_result(self, call_id: str, output: str) -> None:
@@ -365,7 +402,7 @@ class _Stage:
         """Return what happened, turn by turn."""
         begins = {at: first for first, end in exchanges(self._scenario.turns) for at in range(first, end)}
         turns = [
-            _played(act, self._acts[begins[at] : at + 1] if turn.looks_back or not self._is_scripted else [act])
+            _as_played(act, self._acts[begins[at] : at + 1] if turn.looks_back or not self._is_scripted else [act])
             for at, (turn, act) in enumerate(zip(self._scenario.turns, self._acts, strict=True))
         ]
         last = [act for act in (self._opening, *self._acts) if act.reached][-1:]
@@ -375,9 +412,10 @@ class _Stage:
                 turn if turn.reached else replace(turn, agent=self._agent, outcome=self._outcome, received=received)
                 for turn in turns
             ),
-            _played(self._opening, [self._opening]),
+            _as_played(self._opening, [self._opening]),
             self._outcome,
             self._reason,
+            self._broken,
         )
 
 
@@ -387,7 +425,7 @@ def exchanges(turns: Sequence[Turn]) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], len(turns)], strict=True))
 
 
-def _played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
+def _as_played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
     """Return one turn as it was, with all that it sees of what happened."""
     return PlayedTurn(
         agent=act.agent,
@@ -399,6 +437,9 @@ def _played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
         outcome=act.outcome,
         reached=act.reached,
         unasked=act.unasked,
+        impossible=tuple(act.impossible),
+        broken=tuple(act.broken),
+        spoke_over=act.spoke_over,
         received=act.received,
         moments=tuple(act.moments),
     )
@@ -425,34 +466,44 @@ def _told(kind: str, value: Any) -> str:
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _with_canned_tools(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalog:
+def _recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalog:
     """Return the catalog with tools that give what the scenario says; whatever else runs for real takes real time.
 
     A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then, nor
-    where a scripted scenario uses none of their tools.
+    where a scripted scenario has nothing to do with them.
     """
     known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {"lookup"}
     cans = {name: _Can(given) for name, given in scenario.canned.items()}
-    used = {use.tool for turn in scenario.turns for response in turn.model for use in response.uses}
     from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known)
-    needs_servers = not from_servers and (not is_scripted or not used <= known)
-    agents = [_recast(agent, cans, from_servers, needs_servers=needs_servers) for agent in catalog.agents.values()]
-    return catalogs.assemble(agents, catalog.revision)
+    needs_servers = not from_servers and (not is_scripted or not _named(scenario) <= known)
+
+    def tool(tool: ToolDefinition) -> ToolDefinition:
+        return _played(tool, cans.get(tool.name))
+
+    def recast(agent: AgentDefinition) -> AgentDefinition:
+        abilities = agent.abilities
+        tools = (*map(tool, abilities.tools), *(from_servers if abilities.servers else ()))
+        lookup = abilities.lookup and _played(abilities.lookup, cans.get("lookup"))
+        rules = tuple(_played(rule, None) for rule in abilities.rules)
+        servers = abilities.servers if needs_servers else ()
+        if "tools_unavailable" in scenario.down:
+            servers = tuple({**server, "mcp": {"command": _NOWHERE}} for server in abilities.servers)
+        return replace(agent, abilities=Abilities(tools, servers, lookup, rules))
+
+    return catalogs.assemble(map(recast, catalog.agents.values()), catalog.revision)
 
 
-def _recast(
-    agent: AgentDefinition, cans: Mapping[str, "_Can"], more: tuple[ToolDefinition, ...], *, needs_servers: bool
-) -> AgentDefinition:
-    abilities = agent.abilities
-    tools = tuple(_tool(tool, cans.get(tool.name)) for tool in abilities.tools)
-    lookup = abilities.lookup and _tool(abilities.lookup, cans.get("lookup"))
-    if abilities.servers and more:
-        tools = (*tools, *more)
-    servers = abilities.servers if needs_servers else ()
-    return replace(agent, abilities=replace(abilities, tools=tools, servers=servers, lookup=lookup))
+def _named(scenario: Scenario) -> set[str]:
+    """Return the tools that a scenario's model uses or should have, and what no agent declares where one is away."""
+    used = {use.tool for turn in scenario.turns for response in turn.model for use in response.uses}
+    expected = [each for turn in scenario.turns for each in turn.expect]
+    listed = {each.wanted for each in expected if each.field == "receipt.tools"}
+    away = {"" for each in expected if (each.field, each.wanted) == ("ended_by", "tools")}
+    return used | listed | away
 
 
-def _tool(tool: ToolDefinition, can: "_Can | None") -> ToolDefinition:
+def _played(tool: ToolDefinition, can: "_Can | None") -> ToolDefinition:
+    """Return a tool that gives what it is told to, or runs for real."""
     real = tool.invoke
     if real is None:
         return tool
@@ -500,21 +551,26 @@ class _Can:
 class _Handler(logging.Handler):
     """Notes what is logged as a warning or worse, with the exception that it tells of."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
+    def __init__(self, stage: _Stage) -> None:
         super().__init__(logging.WARNING)
-        self._note = note
+        self._stage = stage
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        frames = traceback.extract_tb(error.__traceback__) if error else []
-        place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-        self._note(record.getMessage() + (f": {type(error).__name__}: {error}{place}" if error else ""))
+        self._stage.note(record.getMessage(), getattr(record, "tool", ""), error)
+
+
+def _shown(error: BaseException) -> str:
+    """Return an exception and where it was raised: `ValueError: no such table (restaurant.py:40)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 @contextmanager
-def _logged(note: Callable[[str], None]) -> Iterator[None]:
-    """Tell warnings to `note` and nobody else. At DEBUG the house logs exceptions with their words."""
-    root, house, handler = logging.getLogger(), logging.getLogger("runtime"), _Handler(note)
+def _logged(stage: _Stage) -> Iterator[None]:
+    """Tell warnings to the stage and nobody else. At DEBUG the house logs exceptions with their words."""
+    root, house, handler = logging.getLogger(), logging.getLogger("runtime"), _Handler(stage)
     before, level = root.handlers, house.level
     root.handlers = [handler]
     house.setLevel(logging.DEBUG)

@@ -17,8 +17,9 @@ from runtime.errors import SettingsError
 from runtime.host import Host
 from runtime.incoming import incoming_call
 from runtime.realtime.live import LiveCall, LiveService
+from runtime.realtime.telephone import Telephone
 from runtime.routing import Match, route
-from runtime.runner import Observer
+from runtime.runner import Line, Observer
 from runtime.settings import DEFAULT_BASE_URL, Endpoint, Settings
 from runtime.simulator.service import Service, SimulatedCall, serving
 from runtime.simulator.webhook import incoming
@@ -169,21 +170,28 @@ async def loopback(
     *,
     live: Endpoint | None = None,
     clock: Callable[[], datetime] = now,
+    max_calls: int | None = None,
+    through: Callable[[Line], Line] = lambda line: line,
     **service: Any,
 ) -> AsyncIterator[Loopback]:
     """Serve the catalog for the block, to a simulator, or to the real service at an endpoint.
 
-    `clock` is the host's. `service` are the simulator's own settings.
+    `clock` and `max_calls` are the host's, and its calls pass `through` what is given. `service` are the simulator's
+    own settings.
     """
     secret = f"whsec_{secrets.token_hex(16)}"
     async with AsyncExitStack() as opened:
-        simulator, line, address = Service(api_key=_KEY, **service), None, DEFAULT_BASE_URL
+        simulator = Service(api_key=_KEY, **service)
         opened.push_async_callback(simulator.aclose)
+        address, calls = DEFAULT_BASE_URL, None
         if live is not None:
-            line = LiveService(live.base_url, live.api_key)
+            calls = LiveService(live.base_url, live.api_key)
         else:
             address = f"{await opened.enter_async_context(serving(simulator.app))}/v1"
         settings = Settings(_KEY, (secret,), address, address.replace("http", "ws", 1))
-        host = Host(Current(catalog), settings, (observer,), background=background, clock=clock, line=line)
+        line = through(calls or Telephone(_KEY, settings.base_url, settings.websocket_base_url))
+        host = Host(
+            Current(catalog), settings, (observer,), background=background, clock=clock, max_calls=max_calls, line=line
+        )
         url = await opened.enter_async_context(serving(host.app))
-        yield Loopback(host, f"{url}/openai/webhook", secret, simulator, line)
+        yield Loopback(host, f"{url}/openai/webhook", secret, simulator, calls)

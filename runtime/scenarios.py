@@ -4,6 +4,7 @@ Knows neither agents nor tools: whether those that a scenario names exist is tol
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -118,7 +119,8 @@ class Canned:
 class Scenario:
     """One scripted call. Times are aware; `clock` is what the host's clock shows when the call comes in.
 
-    `canned` holds by a tool's name what it gives the first time, the second …; the last goes on.
+    `canned` holds by a tool's name what it gives the first time, the second …; the last goes on. `down` are the causes
+    of `on_failure` that hold in the call.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Scenario:
     clock: datetime
     turns: tuple[Turn, ...]
     canned: Mapping[str, tuple[Canned, ...]] = field(default_factory=dict)
+    down: frozenset[str] = frozenset()
     runs: int = 1
     must_pass: int = 1
 
@@ -237,10 +240,11 @@ def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -
 
 def _expressions(document: Document) -> Iterator[Problem]:
     for path, place in document.places.items():
-        if "expect" in path and "matches" in path[-2:] and isinstance(value := _value(document.data, path), str):
+        if "expect" in path and "matches" in path[-2:] and isinstance(value := value_at(document.data, path), str):
             try:
-                re.compile(value)
-            except (re.error, RecursionError, OverflowError):
+                with warnings.catch_warnings(action="error"):  # of what will mean something else one day
+                    re.compile(value)
+            except (re.error, RecursionError, OverflowError, Warning):
                 cure = "Correct it, put a backslash before signs that mean themselves, or write contains:."
                 yield Problem(
                     document.file, place.line, place.column, documents.dotted(path),
@@ -248,7 +252,8 @@ def _expressions(document: Document) -> Iterator[Problem]:
                 )  # fmt: skip
 
 
-def _value(data: Any, path: Path) -> Any:
+def value_at(data: Any, path: Path) -> Any:
+    """Return what stands at a path of a document's data."""
     for part in path:
         data = data[part]
     return data
@@ -284,6 +289,7 @@ class _Reader:
             clock=times[-1] if times else SAMPLE_CALL.started_at,
             turns=tuple(self._turn(number, turn) for number, turn in enumerate(written["turns"])),
             canned={tool: tuple(map(_canned, _listed(given))) for tool, given in written["tools"].items()},
+            down=frozenset(_listed(written.get("down", []))),
             runs=written["runs"],
             must_pass=written.get("must_pass", written["runs"]),
         )

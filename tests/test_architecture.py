@@ -33,7 +33,7 @@ FLOORS: list[set[str]] = [
     {"git", "modules", "runner", "terminal", "init", "replay", "results"},
     {"tools", "minds", "repertoire"},
     {"log", "call_log", "reload", "host", "standin"},
-    {"server", "examination", "ringing", "screen"},
+    {"server", "examination", "ringing", "screen", "faults"},
     {"demo", "handset", "rehearsal"},
     {"players"},
     {"verbs"},

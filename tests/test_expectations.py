@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runtime import schema as schemas
 from runtime.call import Outcome
 from runtime.expectations import (
     GREETING,
@@ -20,7 +21,7 @@ from runtime.expectations import (
     questions,
 )
 from runtime.receipt import Row
-from runtime.scenarios import ENDED_BY, Expectation, Scenario, Use
+from runtime.scenarios import ENDED_BY, Deed, Expectation, Scenario, Use
 from tests.test_scenarios import RINGS, scenario_of
 
 ROWS = (Row("voice", "marin", "cedar"), Row("tools", ["a", "b"], ["a", "b"]), Row("tracing", None, None))
@@ -47,9 +48,20 @@ def told(name: str, wanted: Any, played: Played = PLAYED) -> tuple[str, str] | N
     return (found[0].expected, found[0].instead) if found else None
 
 
-@pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_has_somebody_who_ended_the_call(outcome: Outcome) -> None:
-    assert told("ended_by", ENDED_BY[outcome], Played((replace(TURN, outcome=outcome),), outcome=outcome)) is None
+def test_every_outcome_is_an_end_that_a_scenario_can_expect() -> None:
+    turns = schemas.load("scenario").raw["items"]["properties"]["turns"]
+    words = turns["items"]["properties"]["expect"]["properties"]["ended_by"]["enum"]
+    assert set(ENDED_BY) == set(Outcome)
+    assert set(ENDED_BY.values()) == set(words)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ended_by"),
+    [("gone", "caller"), ("transferred", "transfer"), ("nobody_spoke", "silence"), ("too_long", "duration"),
+     ("quota", "service"), ("connection_lost", "service"), ("stale", "host"), ("tools_unavailable", "tools")],
+)  # fmt: skip
+def test_who_or_what_ended_a_call(outcome: str, ended_by: str) -> None:
+    assert told("ended_by", ended_by, Played((replace(TURN, outcome=outcome),), outcome=outcome)) is None
 
 
 @pytest.mark.parametrize(
@@ -126,11 +138,23 @@ def test_how_a_call_ended_is_told_with_its_reason() -> None:
 
 
 def test_a_tool_that_is_expected_twice_is_called_twice() -> None:
-    once, twice = Use("find", {"people": 4}), ("calls", Use("find", {"people": 4}))
-    (found, _) = compare(expecting(twice, twice), PLAYED)
-    assert found.instead == "it was called so only once"
+    wish = ("calls", Use("find", {"people": 4}))
+    (found,) = compare(expecting(wish, wish), PLAYED)
+    assert (found.expected, found.instead) == (
+        "find is called with people: 4, beside the others",
+        "it was called only once",
+    )
     both = Played((replace(TURN, used=TURN.used * 2),))
-    assert compare(expecting(("calls", once), ("calls", once)), both) == []
+    assert compare(expecting(wish, wish), both) == []
+
+
+def test_each_expected_call_has_a_call_of_its_own_whatever_their_order() -> None:
+    four, any_number = ("calls", Use("find", {"people": 4})), ("calls", Use("find"))
+    assert len(compare(expecting(four, any_number), PLAYED)) == 1
+    other = Used("find", '{"people": 2}')
+    for used in ((*TURN.used, other), (other, *TURN.used)):
+        for wishes in ((four, any_number), (any_number, four)):
+            assert compare(expecting(*wishes), Played((replace(TURN, used=used),))) == []
 
 
 def test_nothing_said_and_nothing_confirmed_are_told_as_that() -> None:
@@ -150,6 +174,19 @@ def test_arguments_that_are_no_json_are_told_as_they_were_written() -> None:
     )
 
 
+@pytest.mark.parametrize("wanted", [("agent", "desk"), ("greeting.contains", "Casa"), ("receipt.agrees", True)])
+def test_a_turn_that_was_never_played_fails_whatever_it_expects(wanted: tuple[str, Any]) -> None:
+    turn = replace(expecting(wanted).turns[0], deed=Deed("says", "A table?"))
+    scenario = replace(expecting(wanted), turns=(turn,))
+    agrees = Received((Row("voice", "marin", "marin"),), "exact", "")
+    over = replace(TURN, agent="desk", reached=False, received=agrees)
+    told = [each.field for each in compare(scenario, Played((over,), outcome="agent_hung_up"))]
+    assert told == ["caller"]
+    waiting = replace(scenario, turns=(replace(turn, expect=expecting(("ended_by", "agent")).turns[0].expect),))
+    ended = Played((replace(over, outcome="agent_hung_up"),), outcome="agent_hung_up")
+    assert compare(waiting, ended) == [], "it only waits for the end"
+
+
 def test_nothing_holds_in_a_turn_that_was_never_reached() -> None:
     over = Played((replace(PlayedTurn(), reached=False, outcome="agent_hung_up"),), outcome="agent_hung_up")
     assert told("says.absent", "x", over) == (
@@ -167,12 +204,24 @@ TALK = Played(
 )
 
 
-def test_a_judge_is_asked_about_what_was_said_and_the_conversation() -> None:
-    said, conversation = "Casa Nova, hello. We have  one,\nat “eight”.", "caller: At eight?\nagent: Yes."
+def test_a_judge_is_asked_with_the_conversation_and_told_what_the_statement_is_about() -> None:
+    conversation = "caller: At eight?\nagent: Yes."
+    said = "Casa Nova, hello. We have  one,\nat “eight”."
     assert questions(JUDGED, TALK) == [
-        Question(0, "was polite", said, conversation),
-        Question(0, "names a time", said, conversation),
+        Question(0, "was polite", conversation),
+        Question(0, "names a time", f"{conversation}\n\nJudge nothing but these words of the agent: {said}"),
     ]
+
+
+@pytest.mark.parametrize("field", ["judge", "says.judge", "greeting.judge", "receipt.instructions.judge"])
+def test_whatever_is_for_a_judge_is_skipped_without_one_and_asked_with_one(field: str) -> None:
+    scenario = expecting((field, "sings an aria"))
+    (question,) = questions(scenario, PLAYED)
+    (skipped,) = compare(scenario, PLAYED)
+    assert skipped.is_skipped
+    assert compare(scenario, PLAYED, {question: Verdict(False, "it does not")})[0].instead.endswith("it does not")
+    about = {"greeting.judge": "Casa Nova, hello.", "receipt.instructions.judge": "Today is Friday."}
+    assert about.get(field, "") in question.conversation
 
 
 def test_a_verdict_decides_and_without_one_the_expectation_is_skipped() -> None:

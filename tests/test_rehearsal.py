@@ -155,6 +155,21 @@ def test_the_caller_speaks_over_the_agent() -> None:
     assert differences(play(GREETS, steps)) == []
 
 
+def test_what_was_interrupted_was_said_in_the_turn_before() -> None:
+    long = "Once upon a time there was a telephone that never stopped telling of itself and of the whole world."
+    steps = [
+        {"caller": {"says": "Tell me."}, "model": {"says": long}, "expect": {"says": "Once upon a time"}},
+        {"caller": {"interrupts": "Stop!"}, "model": {"says": "I stop."}, "expect": {"says": {"absent": "Once upon"}}},
+    ]
+    assert differences(play(GREETS, steps)) == []
+
+
+def test_nobody_interrupts_an_agent_that_is_silent() -> None:
+    steps = [{"caller": {"interrupts": "Stop!"}, "model": {"says": "Yes?"}, "expect": {"says": "Yes"}}]
+    assert differences(play(GREETS, steps)) == []
+    assert differences(play(MINIMAL, steps)) == ["caller: the caller speaks over the agent; the agent was not speaking"]
+
+
 def test_nobody_answers_another_number() -> None:
     call = {"called": "+15550109999"}
     run = play(GREETS, [{"expect": {"ended_by": "no_agent"}}, {"expect": {"agent": "desk"}}], call=call)
@@ -207,6 +222,15 @@ def test_a_call_that_comes_late_by_the_clock_is_not_taken() -> None:
     call = {"called": "+15550100001", "at": "2026-11-27T18:00:00Z"}
     run = play(GREETS, [{"expect": {"ended_by": "caller"}}], call=call, clock="2026-11-27T18:05:00Z")
     assert run.differences[0].instead.startswith("it ended by the host (the call came 300 s ago")
+
+
+def test_a_line_into_the_silence_is_counted_from_its_beginning() -> None:
+    silence = "limits: {silence: {after_seconds: 12, lines: [Are you there?], farewell: I cannot hear you.}}\n"
+    steps = [
+        {"caller": {"says": "Hm."}, "model": {"says": "Yes?"}},
+        {"caller": {"silent": 14}, "expect": {"says": "Are you there", "within_ms": 12_000}},
+    ]
+    assert differences(play(GREETS + silence, steps)) == []
 
 
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,12 +310,28 @@ def test_a_lookup_can_be_told_what_it_finds() -> None:
     assert differences(play(agent, [{"expect": {"greeting": "hello Mr. Rossi"}}])) == []
     canned = {"lookup": {"result": {"guest": "Ms. Bianchi"}}}
     assert differences(play(agent, [{"expect": {"greeting": "hello Ms. Bianchi"}}], tools=canned)) == []
+    fails = {"lookup": {"error": "The order book is down."}}
+    assert differences(play(agent, [{"expect": {"greeting": "hello you"}}], tools=fails)) == []
 
 
-def test_a_tool_that_breaks_is_told_with_its_exception_in_the_conversation() -> None:
-    steps = [{"caller": {"says": "A table?"}, "model": [{"calls": "breaks"}, {"says": "Sorry."}]}]
-    (logged, *_) = [what for who, what in moments(play(tool("breaks"), steps)) if who == "log"]
-    assert logged.startswith("a tool failed: ValueError: no such table (test_rehearsal.py:")
+def leaves() -> None:
+    """Leave the process, or try to."""
+    sys.exit(3)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"), [("breaks", "ValueError: no such table (test_rehearsal.py:"), ("leaves", "RuntimeError: ")]
+)
+def test_a_tool_that_breaks_fails_the_scenario_and_is_told_with_its_exception(name: str, raised: str) -> None:
+    steps = [
+        {"caller": {"says": "A table?"}, "model": [{"calls": name}, {"says": "Sorry."}], "expect": {"calls": name}}
+    ]
+    run = play(tool(name), steps)
+    (logged, *_) = [what for who, what in moments(run) if who == "log"]
+    assert logged.startswith(f"a tool failed: {raised}")
+    (broken,) = differences(run)
+    assert broken.startswith(f"tools: every tool gives a result; {name} raised {raised}")
+    assert differences(play(tool(name), steps, tools={name: {"error": "It is broken today."}})) == []
 
 
 def test_tools_of_a_server_can_be_told_what_they_give() -> None:
@@ -301,6 +341,101 @@ def test_tools_of_a_server_can_be_told_what_they_give() -> None:
     run = play(agent, steps, tools={"forecast": {"result": "rain"}})
     assert differences(run) == []
     assert ("result", '"rain"') in moments(run)
+
+
+async def promises(said: str) -> bool:
+    """Take a moment of real time to find a promise."""
+    await asyncio.sleep(0.3)
+    await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    return "promise" in said
+
+
+def test_a_rule_runs_in_real_time_and_is_waited_for() -> None:
+    agent = GREETS + "guardrails: {rules: ['tests.test_rehearsal:promises'], instead: I cannot say that.}\n"
+    steps = [
+        {"caller": {"says": "Hm?"}, "model": {"says": "I promise."}, "expect": {"says": "I cannot say that"}},
+        {"caller": {"says": "Hm?"}, "model": {"says": "I do not."}, "expect": {"says": {"absent": "cannot say"}}},
+    ]
+    assert differences(play(agent, steps)) == []
+
+
+def test_a_line_with_a_tool_that_the_model_does_not_have_is_a_difference() -> None:
+    steps = [
+        {"caller": {"says": "My invoice."}, "model": {"hands_off": "billing"}},
+        {"caller": {"says": "Bye."}, "model": {"calls": "hang_up"}},
+    ]
+    assert differences(play((GREETS, BILLING), steps)) == [
+        "model: the model uses hand_off_to_billing; the model does not have it",
+        "model: the model uses hang_up; the model does not have it",
+    ]
+
+
+def test_a_tool_of_one_agents_keypads_name_is_waited_for_where_it_is_another_agents_own() -> None:
+    desk = HANDS_OVER + "tools: [{use: keypad, name: find}]\n"
+    billing = BILLING.replace("tools: [", "tools: [{entrypoint: 'tests.test_rehearsal:find', timeout_seconds: 60}, ")
+    steps = [
+        {"caller": {"says": "My invoice."}, "model": {"hands_off": "billing"}},
+        {
+            "caller": {"says": "4."},
+            "model": [{"calls": {"tool": "find", "arguments": {"people": 4}}}, {"says": "Done."}],
+        },
+        {"expect": {"says": "Done"}},
+    ]
+    assert differences(play((desk, billing), steps, tools={"find": {"delay": 5}})) == []
+
+
+# ── what is down ──────────────────────────────────────────────────────────────────────────────────────────────
+
+FALLS_BACK = """
+on_failure: {model_unreachable: {transfer: kitchen}, quota: {transfer: kitchen}, attach_failed: {transfer: kitchen}}
+"""
+
+
+@pytest.mark.parametrize("cause", ["model_unreachable", "quota", "attach_failed"])
+@pytest.mark.parametrize("greeting", ["greeting: Hello.\n", ""], ids=["greets", "listens"])
+def test_a_service_that_is_down_makes_the_agent_do_what_it_declares(cause: str, greeting: str) -> None:
+    agent = MINIMAL + greeting + TRANSFERS + FALLS_BACK
+    ended_by = "service" if cause == "attach_failed" else "transfer"  # without a sideband nobody confirms it
+    speaks = [] if greeting or cause == "attach_failed" else [{"caller": {"says": "Hello?"}}]
+    steps = [*speaks, {"expect": {"transfer": "kitchen", "ended_by": ended_by}}]
+    assert differences(play(agent, steps, down=cause)) == []
+    well = play(agent, [{"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}}])
+    assert differences(well) == []
+    assert well.played is not None
+    assert well.played.outcome == ""
+
+
+def test_a_service_that_is_down_ends_a_call_that_declares_nothing_for_it() -> None:
+    assert differences(play(GREETS, [{"expect": {"ended_by": "service"}}], down="quota")) == []
+
+
+def test_too_many_calls_are_busy_or_get_what_the_agent_declares() -> None:
+    assert differences(play(GREETS, [{"expect": {"ended_by": "capacity"}}], down="over_capacity")) == []
+    says = GREETS + "on_failure: {over_capacity: {say: We are all busy.}}\n"
+    steps = [{"expect": {"says": "We are all busy", "ended_by": "capacity"}}]
+    assert differences(play(says, steps, down=["over_capacity"])) == []
+
+
+def test_a_server_of_tools_that_is_away_gets_what_the_agent_declares() -> None:
+    agent = GREETS + f"tools: [{{mcp: {{command: [{sys.executable}, -m, tests.tool_server]}}}}]\n"
+    agent += "on_failure: {tools_unavailable: {say: Our book is closed.}}\n"
+    steps = [{"expect": {"says": "Our book is closed", "ended_by": "tools"}}]
+    assert differences(play(agent, steps, down="tools_unavailable")) == []
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [("busy", "the line is busy"), ("no answer", "nobody answered"), ("refused", "the carrier refused it"),
+     ("unknown number", "there is no such number"), ("not confirmed", "nobody confirmed it in time")],
+)  # fmt: skip
+def test_a_transfer_can_be_told_to_fail(why: str, told: str) -> None:
+    transfers = TRANSFERS.replace("I put you through.", "I put you through., if_it_fails: Nobody is there.")
+    model = {"calls": {"tool": "transfer", "arguments": {"destination": "kitchen"}}}
+    fails = {"caller": {"says": "My pizza."}, "model": model}
+    fails["expect"] = {"transfer": "kitchen", "says": "Nobody is there"}
+    run = play(GREETS + transfers, [fails], tools={"transfer": {"error": why}})
+    assert differences(run) == []
+    assert told in next(what for who, what in moments(run) if who == "result")
 
 
 # ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -368,13 +503,27 @@ def test_a_judge_is_asked_with_what_was_said_and_its_verdict_counts() -> None:
     steps[0]["expect"]["judge"] = "offered a table"
     run = play(GREETS, steps, judge=judge)
     assert differences(run) == ["judge: the judge agrees: “offered a table”; the judge does not: it promised nothing"]
-    assert asked[0].said == "Good day."
-    assert asked[0].conversation == "agent: Casa Nova, hello.\ncaller: Hello.\nagent: Good day."
+    talk = "agent: Casa Nova, hello.\ncaller: Hello.\nagent: Good day."
+    about = "Judge nothing but these words of the agent: Good day."
+    assert [question.conversation for question in asked] == [f"{talk}\n\n{about}", talk]
 
 
 def test_without_a_judge_what_it_should_say_is_skipped_and_no_pass() -> None:
     run = play(GREETS, [{"expect": {"judge": "is polite"}}])
     assert run.judgement == "skipped"
+
+
+class Breaks:
+    """A mind that gives no answer."""
+
+    async def reply(self, asked: Asked) -> Reply:
+        raise ValueError("there is no such model")
+
+
+def test_a_model_that_gives_no_answer_is_never_a_pass() -> None:
+    steps = [{"caller": {"says": "Hello."}, "expect": {"says": {"absent": "discount"}}}]
+    run = play(GREETS, steps, mind=Breaks())
+    assert (run.judgement, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
 
 
 # ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────
@@ -387,3 +536,27 @@ def test_a_server_whose_tools_nobody_uses_is_not_started(tmp_path: Path) -> None
     run = play(agent, [{"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}, "expect": {"says": "Yes"}}])
     assert differences(run) == []
     assert not started.exists()
+
+
+SERVES = GREETS + f"tools: [{{mcp: {{command: [{sys.executable}, -m, tests.tool_server]}}}}]\n"
+
+
+def test_the_tools_of_a_server_run_for_real() -> None:
+    steps = [
+        {"expect": {"receipt": {"tools": ["process"]}}},
+        {"caller": {"says": "Which?"}, "model": [{"calls": "process"}, {"says": "That one."}]},
+        {"expect": {"calls": "process", "says": "That one"}},
+    ]
+    run = play(SERVES, steps)
+    assert differences(run) == []
+    assert next(what for who, what in moments(run) if who == "result").isdecimal()
+
+
+def test_what_a_server_lists_can_be_expected_also_where_nobody_uses_it() -> None:
+    assert differences(play(SERVES, [{"expect": {"receipt": {"tools": ["process"]}}}])) == []
+
+
+def test_a_server_that_is_really_away_can_end_the_call() -> None:
+    away = GREETS + "tools: [{mcp: {command: [there-is-no-such-program]}}]\n"
+    away += "on_failure: {tools_unavailable: {reject: 480}}\n"
+    assert differences(play(away, [{"expect": {"ended_by": "tools"}}])) == []

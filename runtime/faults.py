@@ -1,0 +1,77 @@
+"""A line on which things go wrong on purpose, so that a rehearsal can play what an agent declares for it.
+
+Breaks what passes between host and service, whichever service it is; decides nothing about the call.
+"""
+
+import json
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Any
+
+from runtime.errors import CallControlError, SidebandError
+from runtime.runner import Line, Wire
+
+ON_PURPOSE = "the scenario says so"
+_CODES = {"model_unreachable": "server_error", "quota": "insufficient_quota"}
+_REFUSALS = {"busy": 486, "no answer": 480, "refused": 403, "unknown number": 404}  # protocol 5.5
+
+
+class FaultyLine:
+    """A line with faults.
+
+    `down` names causes of `on_failure`: with `attach_failed` no sideband opens, with `model_unreachable` or `quota`
+    no response succeeds. `transfers` says of the first, second … transfer why it fails, `""` for one that does not; the
+    last goes on.
+    """
+
+    def __init__(self, line: Line, down: Collection[str] = (), transfers: Sequence[str] = ()) -> None:
+        self._line = line
+        self._down = down
+        self._transfers = list(transfers)
+        self.accept, self.reject, self.hang_up, self.close = line.accept, line.reject, line.hang_up, line.close
+
+    async def refer(self, call_id: str, to: str) -> None:
+        """Relay a transfer, or refuse it. Raises `CallControlError`."""
+        fails = self._transfers.pop(0) if len(self._transfers) > 1 else next(iter(self._transfers), "")
+        if fails in _REFUSALS:
+            raise CallControlError(ON_PURPOSE, _REFUSALS[fails])
+        if not fails:  # else it is taken, and never leaves (protocol 3.6, trap 22)
+            await self._line.refer(call_id, to)
+
+    async def open(self, call_id: str, again: bool) -> Wire:
+        """Open the sideband of a call. Raises `SidebandError`."""
+        if "attach_failed" in self._down:
+            raise SidebandError(ON_PURPOSE)
+        wire = await self._line.open(call_id, again)
+        code = next((code for cause, code in _CODES.items() if cause in self._down), None)
+        return wire if code is None else _Speechless(wire, code)
+
+
+class _Speechless:
+    """A sideband over which every response fails before a word of it."""
+
+    def __init__(self, wire: Wire, code: str) -> None:
+        self._wire = wire
+        self._code = code
+        self.send, self.close = wire.send, wire.close
+
+    @property
+    def close_code(self) -> int:
+        return self._wire.close_code
+
+    @property
+    def close_reason(self) -> str:
+        return self._wire.close_reason
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        """Yield what is left when no response says or does anything."""
+        async for message in self._wire.messages():
+            event = json.loads(message)
+            if event["type"] == "response.created":
+                yield message
+                yield json.dumps({**event, "type": "response.done", "response": self._failed(event["response"])})
+            elif not event["type"].startswith(("response.", "output_audio_buffer.")):
+                yield message
+
+    def _failed(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        details = {"type": "failed", "error": {"type": "server_error", "code": self._code}}
+        return {**response, "status": "failed", "status_details": details, "output": []}

@@ -67,6 +67,7 @@ class _Speechless:
         async for message in self._wire.messages():
             event = json.loads(message)
             if event["type"] == "response.created":
+                await self._wire.send({"type": "response.cancel"})  # the caller hears nothing of it either
                 yield message
                 yield json.dumps({**event, "type": "response.done", "response": self._failed(event["response"])})
             elif not event["type"].startswith(("response.", "output_audio_buffer.")):

@@ -11,7 +11,7 @@ that no call can end unlogged. What is said in between is the conversation's (`r
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any
 
 from runtime import events as e
@@ -35,6 +35,7 @@ from runtime.confirmation import told
 from runtime.conversation import CONFIRM, CONFIRM_SECONDS, CONVERSATION, FIRST_WORDS, Conversation
 from runtime.errors import UnexpectedEvent
 from runtime.incoming import IncomingCall
+from runtime.outcome import DECLINED, USUAL, Outcome
 from runtime.receipt import Receipt
 
 MAX_LOSSES = 5  # a sideband that closes as often without a confirmed session in between will not hold
@@ -50,41 +51,6 @@ class State(Enum):
     ACTIVE = "active"
     ENDING = "ending"
     ENDED = "ended"
-
-
-class Outcome(StrEnum):
-    """How a call ended."""
-
-    CALLER_HUNG_UP = "caller_hung_up"
-    AGENT_HUNG_UP = "agent_hung_up"
-    TRANSFERRED = "transferred"
-    SILENT = "silent"  # the caller said nothing any more
-    NOBODY_SPOKE = "nobody_spoke"  # nor ever did
-    TOO_LONG = "too_long"  # our limit
-    EXPIRED = "expired"  # the service's limit of 60 minutes
-    DRAINED = "drained"
-    NO_AGENT = "no_agent"
-    NOT_TAKEN = "not_taken"  # the host is draining
-    OVER_CAPACITY = "over_capacity"
-    TOOLS_UNAVAILABLE = "tools_unavailable"
-    STALE = "stale"  # the webhook came too late
-    GONE = "gone"  # left before the accept, or taken by another host
-    ACCEPT_FAILED = "accept_failed"
-    MODEL_UNREACHABLE = "model_unreachable"
-    QUOTA = "quota"
-    ATTACH_FAILED = "attach_failed"
-    NOT_CONFIRMED = "not_confirmed"
-    CONNECTION_LOST = "connection_lost"
-    FAILED = "failed"
-
-
-_USUAL = {
-    Outcome.CALLER_HUNG_UP, Outcome.AGENT_HUNG_UP, Outcome.TRANSFERRED, Outcome.SILENT, Outcome.TOO_LONG,
-    Outcome.NO_AGENT, Outcome.DRAINED, Outcome.GONE, Outcome.NOT_TAKEN,
-}  # fmt: skip
-
-
-_DECLINED = {Outcome.OVER_CAPACITY, Outcome.TOOLS_UNAVAILABLE}  # nothing failed on the way
 
 
 @dataclass(slots=True)
@@ -390,8 +356,8 @@ class Call:
         receipt, talk = self.receipt, self.conversation
         known = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
         fields |= {name: value for name, value in known.items() if value} | (talk.usage if talk else {})
-        fields |= self.chain.told() if outcome not in _USUAL | _DECLINED else {}
-        level = logging.ERROR if badly else logging.INFO if outcome in _USUAL else logging.WARNING
+        fields |= self.chain.told() if outcome not in USUAL | DECLINED else {}
+        level = logging.ERROR if badly else logging.INFO if outcome in USUAL else logging.WARNING
         spoken = {"transcript": talk.transcript.lines() if talk else []}
         return [Record("ended", fields, spoken, level), Finish()]
 

@@ -13,9 +13,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime.call import Outcome
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
+from runtime.outcome import Outcome
 from runtime.ringing import Background, Ringing, loopback, ringing_for
 from runtime.screen import HERE, Screen, errors_told
 from runtime.settings import samples_kept_in

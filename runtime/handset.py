@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from runtime import document
-from runtime.call import Outcome
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean
+from runtime.outcome import Outcome
 from runtime.ringing import CALLERS, Background, Hands, loopback
 from runtime.runner import Runner
 from runtime.saving import Conversation, outputs_of

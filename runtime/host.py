@@ -18,11 +18,11 @@ from starlette.routing import Route
 
 from runtime import events as e
 from runtime.admission import Admission
-from runtime.call import Outcome
 from runtime.current import Current, Status, now
 from runtime.definition import AgentDefinition
 from runtime.errors import TemplateError, WebhookError, frames
 from runtime.incoming import incoming_call
+from runtime.outcome import Outcome
 from runtime.phone import mask
 from runtime.realtime import webhook
 from runtime.realtime.mcp import McpServers, Secret

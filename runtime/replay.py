@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from runtime import events as e
-from runtime.call import Call, Outcome, State
+from runtime.call import Call, State
 from runtime.catalog import Catalog
 from runtime.commands import (
     Accept,
@@ -33,6 +33,7 @@ from runtime.definition import AgentDefinition, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines
 from runtime.errors import SettingsError, TemplateError, UnexpectedEvent
 from runtime.incoming import Headers, IncomingCall
+from runtime.outcome import Outcome
 from runtime.realtime import messages
 from runtime.receipt import holds
 from runtime.recorded import ENDED, STOPPED, Entry, Recording, entries_of, event_of, redacted

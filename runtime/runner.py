@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime import events as e
-from runtime.call import Call, Outcome, State
+from runtime.call import Call, State
 from runtime.commands import (
     Accept,
     Attach,
@@ -31,6 +31,7 @@ from runtime.commands import (
 from runtime.context import CallContext
 from runtime.definition import AgentDefinition
 from runtime.errors import CallControlError, SidebandError, UnexpectedEvent, frames
+from runtime.outcome import Outcome
 from runtime.realtime import messages
 from runtime.realtime.control import Taken, cause_of, is_gone, why_not_referred
 from runtime.realtime.model import Gates, ToolSession, ask

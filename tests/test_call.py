@@ -3,7 +3,7 @@
 import pytest
 
 from runtime import events as e
-from runtime.call import _TABLE, Outcome, State
+from runtime.call import _TABLE, State
 from runtime.commands import (
     Accept,
     Attach,
@@ -17,6 +17,7 @@ from runtime.commands import (
 )
 from runtime.conversation import LINE_SECONDS
 from runtime.errors import UnexpectedEvent
+from runtime.outcome import Outcome
 from tests.house import incoming
 from tests.play import Play
 

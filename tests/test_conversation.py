@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from runtime import events as e
-from runtime.call import Outcome, State
+from runtime.call import State
 from runtime.commands import CheckWords, HangUp, LookUp, Record, Refer, Reject, RunTool, StartTimer
 from runtime.definition import ToolDefinition
+from runtime.outcome import Outcome
 from tests.play import Play
 
 HANGS_UP = "tools: [{use: hang_up}]\n"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from runtime import schema as schemas
-from runtime.call import Outcome
 from runtime.expectations import (
     GREETING,
     Moment,
@@ -20,6 +19,7 @@ from runtime.expectations import (
     compare,
     questions,
 )
+from runtime.outcome import Outcome
 from runtime.receipt import Row
 from runtime.scenarios import ENDED_BY, Deed, Expectation, Scenario, Use
 from tests.test_scenarios import RINGS, scenario_of

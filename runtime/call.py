@@ -20,12 +20,9 @@ from runtime.commands import (
     Accept,
     Attach,
     CancelTimer,
-    Close,
     Command,
     Finish,
-    GiveUp,
     HangUp,
-    Leave,
     LookUp,
     Record,
     Reject,
@@ -37,6 +34,7 @@ from runtime.errors import UnexpectedEvent
 from runtime.incoming import IncomingCall
 from runtime.outcome import DECLINED, USUAL, Outcome
 from runtime.receipt import Receipt
+from runtime.wishes import Close, GiveUp, Leave
 
 MAX_LOSSES = 5  # a sideband that closes as often without a confirmed session in between will not hold
 LOOKUP = "lookup"

@@ -98,37 +98,7 @@ class Finish:
     """The call has ended: release everything that belongs to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the call after last words: `words`, or the agent's own, `freely` as in `session.FREELY`; or `after` a
-    response that holds them. `cuts` what is being said. A conversation asks this of its call; the runner never gets
-    it, nor the next two."""
-
-    outcome: str
-    words: str | None = None
-    freely: str = "close"
-    after: str = ""
-    reason: str = ""
-    cuts: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """End the call without a word."""
-
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """The call cannot go on as it is: do what the agent declares for a cause of `on_failure`."""
-
-    cause: str
-    reason: str
-
-
 Command = (
     Accept | Reject | Attach | Send | RunTool | LookUp | CheckWords | Refer | HangUp | StartTimer | CancelTimer
-    | Record | Finish | Close | Leave | GiveUp
+    | Record | Finish
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What happens between a call's accept and its end: who speaks, which tools run, what the limits say. Pure.
 
-Its handlers give commands, as those of `runtime.call` do. How the call itself ends is decided there: three commands
-only ask for it, `Close`, `Leave` and `GiveUp`, and nobody but the call sees them.
+Its handlers give commands, as those of `runtime.call` do. How the call itself ends is decided there: a conversation
+only wishes for it (`runtime.wishes`).
 """
 
 import json
@@ -17,11 +17,8 @@ from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
     CheckWords,
-    Close,
     Command,
-    GiveUp,
     HangUp,
-    Leave,
     Record,
     Refer,
     RunTool,
@@ -41,6 +38,7 @@ from runtime.speech import Speech
 from runtime.tool_calls import Items, ToolCalls
 from runtime.transcript import Transcript
 from runtime.turns import AnsweredBy, Turns
+from runtime.wishes import Close, GiveUp, Leave, Wish
 
 CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
@@ -114,7 +112,7 @@ class Conversation:
             made.turns.by = AnsweredBy.NOBODY
         return made
 
-    def handle(self, event: e.Event) -> list[Command]:
+    def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
         return _TABLE[type(event)](self, event)
 
@@ -356,12 +354,12 @@ class Conversation:
             commands += self._release()
         return commands
 
-    def _response_done(self, event: e.ResponseDone) -> list[Command]:
+    def _response_done(self, event: e.ResponseDone) -> list[Command | Wish]:
         for key in ("input_tokens", "output_tokens", "total_tokens"):
             amount = event.usage.get(key)
             if isinstance(amount, int):
                 self.usage[key] = self.usage.get(key, 0) + amount
-        commands: list[Command] = [*self._judge_greeting(event)]
+        commands: list[Command | Wish] = [*self._judge_greeting(event)]
         self._saying.pop(event.response_id, None)
         failed = event.status == "failed"
         if failed:
@@ -398,9 +396,9 @@ class Conversation:
     def _playback_ended(self, event: e.PlaybackEnded) -> list[Command]:
         return self.speech.over(event.response_id)
 
-    def _tell_lost(self) -> list[Command]:
+    def _tell_lost(self) -> list[Command | Wish]:
         """Tell loudly of responses that were asked for in vain. A model that never answers is no conversation."""
-        commands: list[Command] = []
+        commands: list[Command | Wish] = []
         lost, self.speech.responses.lost = self.speech.responses.lost, []
         for line in lost:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
@@ -480,21 +478,21 @@ class Conversation:
 
     # ── our own tools ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+    def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
         if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
             self._hanging_up = event
             return [StartTimer(HANG_UP, WHOLE_SECONDS)]
         return self._hang_up(event, entry)
 
-    def _hang_up_at_last(self) -> list[Command]:
+    def _hang_up_at_last(self) -> list[Command | Wish]:
         """The response in which the model hung up is whole, so that it is known what else it said and called."""
         event, self._hanging_up = self._hanging_up, None
         if event is None or self.ending:
             return []
         return [CancelTimer(HANG_UP), *self._hang_up(event, self.conduct.tools[event.name])]
 
-    def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
+    def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:
             return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
         said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
@@ -623,13 +621,13 @@ class Conversation:
         record = Record("transfer relayed", {} if event.certain else {"certain": False})
         return [record, StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
 
-    def _refer_failed(self, event: e.ReferFailed) -> list[Command]:
+    def _refer_failed(self, event: e.ReferFailed) -> list[Command | Wish]:
         return self._transfer_failed(event.reason)
 
-    def _transfer_late(self) -> list[Command]:
+    def _transfer_late(self) -> list[Command | Wish]:
         return self._transfer_failed("nobody confirmed it in time")
 
-    def _transfer_failed(self, reason: str) -> list[Command]:
+    def _transfer_failed(self, reason: str) -> list[Command | Wish]:
         """The caller is still here: say so, and tell the model what happened."""
         transfer, self.transfer = self.transfer, None
         if transfer is None:
@@ -645,7 +643,7 @@ class Conversation:
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _timer_fired(self, event: e.TimerFired) -> list[Command]:
+    def _timer_fired(self, event: e.TimerFired) -> list[Command | Wish]:
         if event.name.startswith(speech.TIMER):
             return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
         if event.name.startswith(SLOW):
@@ -653,7 +651,7 @@ class Conversation:
         late = _LATE.get(event.name)
         return [*late(self)] if late and (not self.ending or event.name in _ALSO_ENDING) else []
 
-    def _response_late(self) -> list[Command]:
+    def _response_late(self) -> list[Command | Wish]:
         return [*self.speech.responses.waited(), *self._tell_lost()]
 
     def _hello_late(self) -> list[Command]:
@@ -665,7 +663,7 @@ class Conversation:
         record = Record("the service does not say that it answers turns again", level=logging.ERROR)
         return [record, *self._settle_turns(by_service=False)]
 
-    def _first_words_late(self) -> list[Command]:
+    def _first_words_late(self) -> list[Command | Wish]:
         if self._heard_anybody:
             return []
         seconds = self._limits.first_words_seconds
@@ -673,7 +671,7 @@ class Conversation:
             return [StartTimer(FIRST_WORDS, seconds)]
         return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
 
-    def _silent(self) -> list[Command]:
+    def _silent(self) -> list[Command | Wish]:
         limit = self._limits.silence
         if limit is None or not self._silence.is_counting:
             return []
@@ -687,7 +685,7 @@ class Conversation:
             return []
         return self._say("warning", self._limits.duration.warning, "warning")
 
-    def _duration_over(self) -> list[Command]:
+    def _duration_over(self) -> list[Command | Wish]:
         duration = self._limits.duration
         if self.transfer is not None:  # it ends in a moment, one way or the other
             return [StartTimer(DURATION, self.transfer.destination.confirm_seconds + LINE_SECONDS)]

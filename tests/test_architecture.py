@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"draft"},
     {"catalog"},
     {"understanding"},
-    {"routing", "session", "conduct", "receipt", "chain", "commands", "turns", "guard", "keypad"},
+    {"routing", "session", "conduct", "receipt", "chain", "commands", "wishes", "turns", "guard", "keypad"},
     {"changes", "reconcile", "graph", "doctor", "cast", "expectations"},
     {"saving", "responses", "roles", "silence", "tool_calls", "admission"},
     {"events", "speech"},

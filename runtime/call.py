@@ -75,7 +75,7 @@ class Call:
             raise UnexpectedEvent(self.state.value, type(event).__name__)
         self._at = at
         if self.conversation is not None:
-            self.conversation.at = at
+            self.conversation.scene.at = at
         commands = handler(self, event)
         return commands + self._talk.watch() if self.state is State.ACTIVE else commands
 
@@ -85,7 +85,7 @@ class Call:
         self._began_at = self._at
         self._reach("webhook")
         self.conversation = talk = Conversation.of(event, self._at)
-        self._unable = talk.conduct.on_failure.get(event.unable, {})
+        self._unable = talk.scene.conduct.on_failure.get(event.unable, {})
         self.state = State.ACCEPTING
         agent, revision = event.match.agent, event.match.revision
         talk.confirmation.receipt = Receipt(revision=revision, digest=agent.digest)
@@ -95,13 +95,13 @@ class Call:
             _incoming(event.call),
             Record("matched", matched),
             *(unable if event.unable else []),
-            Accept(talk.settings.accept(held=talk.turns.held)),
+            Accept(talk.scene.settings.accept(held=talk.turns.held)),
             *self._look_up(),
         ]
 
     def _look_up(self) -> list[Command]:
         """Ask who is calling, beside the accept, which waits for nothing (trap 12)."""
-        lookup = self._talk.role.agent.abilities.lookup
+        lookup = self._talk.scene.role.agent.abilities.lookup
         if lookup is None:
             return []
         self._awaits_lookup = True
@@ -132,7 +132,7 @@ class Call:
         """Free the caller. A refusal may hide an accept that was taken, so the call is hung up too."""
         if event.gone:
             return self._end(Outcome.GONE, event.reason)
-        status = self._talk.conduct.on_failure.get(event.cause, {}).get("reject", 503)
+        status = self._talk.scene.conduct.on_failure.get(event.cause, {}).get("reject", 503)
         return [Reject(status), *self._hang_up(Outcome(event.cause or Outcome.ACCEPT_FAILED), event.reason)]
 
     def _drain_later(self, event: e.DrainEnded | e.HostStopped) -> list[Command]:
@@ -160,14 +160,14 @@ class Call:
 
     def _learn(self, found: Mapping[str, Any]) -> list[Command]:
         self._awaits_lookup = False
-        learned = self._talk.learn(found)
-        return [*learned, *self._resume()] if self._talk.attached else learned
+        learned = self._talk.scene.learn(found)
+        return [*learned, *self._resume()] if self._talk.scene.attached else learned
 
     # ── attaching ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _attach(self, event: e.Attached) -> list[Command]:
         told = Record("attached again", level=logging.WARNING) if self._losses else Record("attached")
-        self._talk.attached = True
+        self._talk.scene.attached = True
         self._reach("attach")
         return [told] if self._awaits_lookup else [told, *self._resume()]
 
@@ -273,7 +273,7 @@ class Call:
     def _close(self, wish: Close) -> list[Command]:
         """Hang up after last words, if there is a way to say them."""
         outcome = Outcome(wish.outcome)
-        if not self._talk.attached:
+        if not self._talk.scene.attached:
             return self._hang_up(outcome, wish.reason)
         self.state, self.outcome = State.ENDING, outcome
         fields = {"outcome": outcome.value} | ({"reason": wish.reason} if wish.reason else {})
@@ -286,7 +286,7 @@ class Call:
         """Do what the agent declares for a failure after the call was answered; otherwise end it."""
         if self._is_leaving:
             return self._let_go(outcome, reason)
-        action = self._talk.conduct.on_failure.get(cause, {})
+        action = self._talk.scene.conduct.on_failure.get(cause, {})
         if "transfer" in action:
             return self._divert(action["transfer"], outcome, reason)
         return self._hang_up(outcome, reason)
@@ -332,7 +332,7 @@ class Call:
         return [HangUp()]
 
     def _over_while_ending(self, event: e.SidebandClosed | e.AttachFailed | e.HostStopped) -> list[Command]:
-        self._talk.attached = False
+        self._talk.scene.attached = False
         if self._was_referred:
             self.outcome = Outcome.TRANSFERRED
         return [*self._talk.speech.forget(), HangUp()]
@@ -343,7 +343,7 @@ class Call:
     def _hang_up(self, outcome: Outcome, reason: str = "") -> list[Command]:
         self.state, self.outcome = State.ENDING, outcome
         if self.conversation is not None:
-            self.conversation.ending = True
+            self.conversation.scene.ending = True
         told = Record("hanging up", {"outcome": outcome.value, "reason": reason}, level=logging.WARNING)
         return [*([told] if reason else []), CancelTimer(FIRST_WORDS), HangUp()]
 

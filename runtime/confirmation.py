@@ -8,7 +8,7 @@ from typing import Any
 from runtime import events as e
 from runtime.commands import Command, Record, Send
 from runtime.receipt import Receipt, compare
-from runtime.session import SessionSettings
+from runtime.scene import Scene
 
 BUSY = "conversation_already_has_active_response"
 EXPIRED = "session_expired"
@@ -19,18 +19,18 @@ HARMLESS = {"response_cancel_not_active", "item_not_found", "input_audio_buffer_
 class Confirmation:
     """One session's settings on their way: every update is numbered, so that a refusal finds it."""
 
-    settings: SessionSettings
+    scene: Scene
     receipt: Receipt = field(default_factory=Receipt)
     _updates: int = 0
     _refused: list[str] = field(default_factory=list)
 
     def update(self, *, held: bool) -> Command:
         """Tell the whole session, as far as it may change."""
-        return self._send(self.settings.update(held=held, without=self._refused, first=self._updates == 0))
+        return self._send(self.scene.settings.update(held=held, without=self._refused, first=self._updates == 0))
 
     def release(self) -> Command:
         """Tell that the caller's turns are answered again."""
-        return self._send(self.settings.release(self._refused))
+        return self._send(self.scene.settings.release(self._refused))
 
     def _send(self, session: Mapping[str, Any]) -> Command:
         self._updates += 1
@@ -52,7 +52,7 @@ class Confirmation:
 
     def confirmed(self, session: Mapping[str, Any], *, held: bool) -> list[Command]:
         """Compare the session that the service holds with what the agent declares, and tell each difference."""
-        self.receipt = self.receipt.with_rows(compare(self.settings.declared(held=held), session))
+        self.receipt = self.receipt.with_rows(compare(self.scene.settings.declared(held=held), session))
         message = "the service holds a setting otherwise than declared"
         return [Record(message, *row.told(), level=logging.WARNING) for row in self.receipt.differences]
 

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from runtime import events as e
@@ -25,14 +24,13 @@ from runtime.commands import (
     Send,
     StartTimer,
 )
-from runtime.conduct import Conduct, Destination, Limits
+from runtime.conduct import Destination
 from runtime.confirmation import BUSY, EXPIRED, HARMLESS, Confirmation, told
-from runtime.errors import TemplateError
 from runtime.guard import CHECK_EVERY, forbidden
 from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
-from runtime.roles import Role, Roles, roles_for
-from runtime.session import LINE, SessionSettings
+from runtime.scene import Scene
+from runtime.session import LINE
 from runtime.silence import Silence
 from runtime.speech import Speech
 from runtime.tool_calls import Items, ToolCalls
@@ -71,22 +69,15 @@ class Conversation:
     """One call's conversation."""
 
     arrival: e.CallArrived
-    role: Role
+    scene: Scene
     confirmation: Confirmation
     turns: Turns = field(default_factory=Turns)
     speech: Speech = field(default_factory=Speech)
     tools: ToolCalls = field(default_factory=ToolCalls)
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
-    attached: bool = False
-    active: bool = False
-    ending: bool = False
     expired: bool = False
-    at: float = 0.0
     transfer: Transfer | None = None
-    found: Mapping[str, Any] = field(default_factory=dict)
-    _roles: Roles = field(default_factory=dict)
-    _began_at: float = 0.0
     _items: Items = field(default_factory=Items)
     _silence: Silence = field(default_factory=Silence)
     _collection: keypad.Collection | None = None
@@ -97,7 +88,6 @@ class Conversation:
     _spoke: str = ""
     _awaits_hello: bool = False
     _heard_anybody: bool = False
-    _caller_speaks: bool = False
     _owes_answer: bool = False
     _waits: bool = False
     _hanging_up: e.ToolCalled | None = None
@@ -107,7 +97,8 @@ class Conversation:
     def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
-        made = cls(arrival, role, Confirmation(role.settings), at=at, _roles=arrival.roles, _began_at=at)
+        scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
+        made = cls(arrival, scene, Confirmation(scene))
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             made.turns.by = AnsweredBy.NOBODY
         return made
@@ -116,45 +107,18 @@ class Conversation:
         """Take one event of the conversation, and return what follows."""
         return _TABLE[type(event)](self, event)
 
-    @property
-    def settings(self) -> SessionSettings:
-        """The settings of who speaks now."""
-        return self.role.settings
-
-    @property
-    def conduct(self) -> Conduct:
-        """The conduct of who speaks now."""
-        return self.role.conduct
-
     # ── the session, told and confirmed ───────────────────────────────────────────────────────────────────────
 
     def attach(self) -> list[Command]:
         """Tell the service our settings, and everything that it has not confirmed to have."""
-        self.attached = True
+        self.scene.attached = True
         items = [Send(event) for event in self._items.unconfirmed]
         return [self.confirmation.update(held=self.turns.held), *items, *self.speech.responses.attach()]
 
     def detach(self) -> list[Command]:
         """The sideband is lost, and with it the end of what the caller heard or said at that moment."""
-        self.attached = self._caller_speaks = False
+        self.scene.attached = self.scene.caller_speaks = False
         return self.speech.detach()
-
-    def learn(self, found: Mapping[str, Any]) -> list[Command]:
-        """Take what the lookup found into every template of the call, before the service is told of it."""
-        team = {name: role.agent for name, role in self._roles.items()}
-        defaults = (self.role.agent.data["lookup"] or {}).get("defaults", {})
-        try:
-            self._roles = roles_for(self.role.agent, self.arrival.call, team, found)
-            self.found = {**defaults, **found}
-        except TemplateError as error:
-            message = "a template failed with what the lookup found; the defaults stay"
-            return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
-        self._play(self._roles[self.role.agent.name])
-        return []
-
-    def _play(self, role: Role) -> None:
-        self.role = role
-        self.confirmation.settings = role.settings
 
     def confirmed(self, session: Mapping[str, Any]) -> list[Command]:
         """The service told the session as it stands."""
@@ -191,31 +155,26 @@ class Conversation:
 
     def activate(self) -> list[Command]:
         """The session stands: greet, or listen."""
-        self.active = True
-        limits = self._limits
+        self.scene.active = True
+        limits = self.scene.limits
         commands: list[Command] = [CancelTimer(CONFIRM), StartTimer(FIRST_WORDS, limits.first_words_seconds)]
-        left = limits.duration.seconds - (self.at - self._began_at)
+        left = limits.duration.seconds - (self.scene.at - self.scene.began_at)
         commands.append(StartTimer(DURATION, left))
         if 0 < limits.duration.warn_seconds < left:
             commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
         if self._keys:
             commands.append(StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS))
-        if self.settings.greeting is None:
+        if self.scene.settings.greeting is None:
             return commands
-        if self.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
+        if self.scene.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
             self._awaits_hello = True
             return [*commands, StartTimer(HELLO, HELLO_SECONDS)]
         return [*commands, *self._greet()]
 
-    @property
-    def _limits(self) -> Limits:
-        """The limits of who took the call: they survive handoffs."""
-        return next(iter(self._roles.values())).conduct.limits
-
     def _greet(self) -> list[Command]:
         self._awaits_hello = self.turns.waiting = False
-        assert self.settings.greeting is not None, "only who has a greeting greets"
-        said = self.settings.say(self.settings.greeting, GREETING)
+        assert self.scene.settings.greeting is not None, "only who has a greeting greets"
+        said = self.scene.settings.say(self.scene.settings.greeting, GREETING)
         within = GREETING_SECONDS if self.turns.held else None
         return [CancelTimer(HELLO), *self.speech.say(GREETING, said, self._greeted, within)]
 
@@ -223,7 +182,7 @@ class Conversation:
         """The greeting was heard, or never will be: the caller has the word."""
         commands = self._release()
         if not self._heard_anybody:
-            commands.append(StartTimer(FIRST_WORDS, self._limits.first_words_seconds))
+            commands.append(StartTimer(FIRST_WORDS, self.scene.limits.first_words_seconds))
         return commands
 
     def _release(self) -> list[Command]:
@@ -234,21 +193,21 @@ class Conversation:
 
     def _settle_turns(self, *, by_service: bool) -> list[Command]:
         """The service answers turns by itself again, or will not. A turn that came before would never be answered."""
-        waiting = self.turns.settle(by_service=by_service or not self.settings.answers_turns)
-        return self._answer() if waiting and self.settings.answers_turns else []
+        waiting = self.turns.settle(by_service=by_service or not self.scene.settings.answers_turns)
+        return self._answer() if waiting and self.scene.settings.answers_turns else []
 
     def _answer(self) -> list[Command]:
         return self.speech.say(ANSWER, {"metadata": {LINE: ANSWER}})
 
     def _say(self, line: str, words: str | None, freely: str = "") -> list[Command]:
         """Say declared words, or what is asked for in the agent's own."""
-        settings = self.settings
+        settings = self.scene.settings
         return self.speech.say(line, settings.say(words, line) if words else settings.say_freely(freely, line))
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _caller_spoke(self, event: e.CallerSpoke) -> list[Command]:
-        self._caller_speaks = True
+        self.scene.caller_speaks = True
         return self._sign()
 
     def _sign(self) -> list[Command]:
@@ -259,8 +218,8 @@ class Conversation:
         return [*([CancelTimer(FIRST_WORDS)] if first else []), *([CancelTimer(WAIT)] if waited else [])]
 
     def _caller_turn_ended(self, event: e.CallerTurnEnded) -> list[Command]:
-        self._caller_speaks, self._owes_answer = False, True
-        if self.ending:
+        self.scene.caller_speaks, self._owes_answer = False, True
+        if self.scene.ending:
             return []
         if self._awaits_hello:
             return self._greet()
@@ -269,7 +228,7 @@ class Conversation:
     def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
         commands = self._sign()
         commands.append(Record("digit pressed", private={"digit": event.digit}, level=logging.DEBUG))
-        if self.ending:
+        if self.scene.ending:
             return commands
         if self._awaits_hello:
             commands += self._greet()
@@ -280,7 +239,7 @@ class Conversation:
 
     def _keys_gathered(self) -> list[Command]:
         """Tell the model of keys that no tool waited for: it does not hear them (protocol 2.3)."""
-        if not self._keys or not self.active:
+        if not self._keys or not self.scene.active:
             return []
         content = [{"type": "input_text", "text": keypad.pressed(self._keys)}]
         self._keys = ""
@@ -323,15 +282,19 @@ class Conversation:
     def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
         """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
         own = self.speech.line_of(response_id)
-        if not self.conduct.guarded or self.ending or (own and own != ANSWER and not own.startswith("after ")):
+        if (
+            not self.scene.conduct.guarded
+            or self.scene.ending
+            or (own and own != ANSWER and not own.startswith("after "))
+        ):
             return []
-        if found := forbidden(text, self.conduct.never_say, is_whole=is_whole, new=new):
+        if found := forbidden(text, self.scene.conduct.never_say, is_whole=is_whole, new=new):
             return self._silence_response(response_id, "never_say", found)
-        rules = self.role.agent.abilities.rules
+        rules = self.scene.role.agent.abilities.rules
         return [CheckWords(response_id, text)] if ask and rules else []
 
     def _words_refused(self, event: e.WordsRefused) -> list[Command]:
-        return [] if self.ending else self._silence_response(event.response_id, event.rule, "")
+        return [] if self.scene.ending else self._silence_response(event.response_id, event.rule, "")
 
     def _silence_response(self, response_id: str, rule: str, words: str) -> list[Command]:
         """Stop a response, also what is buffered of it (trap 20), and say something else instead."""
@@ -343,14 +306,14 @@ class Conversation:
         cancel = cancel if self.speech.responses.active == response_id else []
         clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})]
         clear = [] if self.speech.was_heard(response_id) else clear  # it would silence another one
-        return [record, *cancel, *clear, *self._say("instead", self.conduct.instead, "instead")]
+        return [record, *cancel, *clear, *self._say("instead", self.scene.conduct.instead, "instead")]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
         if self._owes_answer:  # that it had to think was not the caller's silence
             self._silence.sign()
             self._owes_answer = False
-        if event.line == GREETING and self.settings.interruptible:
+        if event.line == GREETING and self.scene.settings.interruptible:
             commands += self._release()
         return commands
 
@@ -366,7 +329,7 @@ class Conversation:
             self._last_failure = event.reason or "failed"
             commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
         commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
-        if failed and event.line is None and not self.ending:  # the service's own answer to the caller
+        if failed and event.line is None and not self.scene.ending:  # the service's own answer to the caller
             commands += self._answer()
         unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
         if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
@@ -380,10 +343,10 @@ class Conversation:
         text = self._said.pop(event.response_id, None)
         if text is None:
             return []
-        private = {"declared": self.settings.greeting, "text": text}
+        private = {"declared": self.scene.settings.greeting, "text": text}
         if event.status != "completed":
             return [Record("the greeting was broken off", {"status": event.status}, private)]
-        alike = likeness(self.settings.greeting or "", text)
+        alike = likeness(self.scene.settings.greeting or "", text)
         self.confirmation.receipt = self.confirmation.receipt.with_greeting(alike)
         level = logging.WARNING if alike == "different" else logging.INFO
         return [Record("greeting", {"likeness": alike}, private, level)]
@@ -404,7 +367,7 @@ class Conversation:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
             commands += self.speech.follow(line)
             unanswered = line == ANSWER or line.startswith("after ") or (line == GREETING and self._last_failure)
-            if not self.ending and unanswered:
+            if not self.scene.ending and unanswered:
                 cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
                 commands.append(GiveUp(cause, "the model does not answer"))
         return commands
@@ -412,12 +375,12 @@ class Conversation:
     # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tool_called(self, event: e.ToolCalled) -> list[Command]:
-        if self.ending or event.tool_call_id in self.tools.running:
+        if self.scene.ending or event.tool_call_id in self.tools.running:
             return []
         self.tools.begin(event.tool_call_id, event.name, event.response_id)
         record = Record("tool called", {"tool": event.name}, {"arguments": event.arguments})
-        entry = self.conduct.tools.get(event.name, {})
-        if self.tools.count > self._limits.tool_calls and entry.get("use") not in _ALWAYS_ALLOWED:
+        entry = self.scene.conduct.tools.get(event.name, {})
+        if self.tools.count > self.scene.limits.tool_calls and entry.get("use") not in _ALWAYS_ALLOWED:
             record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
             refusal = "No more tools can be used in this call, but to end it. Go on without them."
             return [record, *self._finish_tool(event.tool_call_id, refusal, tool_choice="none")]
@@ -432,11 +395,11 @@ class Conversation:
     def _tool_slow(self, tool_call_id: str) -> list[Command]:
         """Say the next line while a tool runs, unless somebody is speaking anyway."""
         running = self.tools.running.get(tool_call_id)
-        lines = self.conduct.tools.get(running.name, {}).get("while_running") if running else None
+        lines = self.scene.conduct.tools.get(running.name, {}).get("while_running") if running else None
         if running is None or lines is None or running.lines >= lines["repeat"]:
             return []
         again = StartTimer(SLOW + tool_call_id, lines["after_seconds"])
-        if self.speech.busy or self._caller_speaks:
+        if self.speech.busy or self.scene.caller_speaks:
             return [again]
         words = lines["lines"][running.lines % len(lines["lines"])]
         running.lines += 1
@@ -448,7 +411,7 @@ class Conversation:
         fields = {"tool": event.name, "seconds": round(event.seconds, 3), "failed": event.failed}
         level = logging.WARNING if event.failed else logging.INFO
         record = Record("tool finished", fields, {"result": event.output}, level)
-        entry = self.conduct.tools.get(event.name, {})
+        entry = self.scene.conduct.tools.get(event.name, {})
         quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
         words = entry.get("on_timeout") if event.too_slow else None
         said = self._say(f"timeout {event.tool_call_id}", words) if words else []
@@ -468,13 +431,13 @@ class Conversation:
 
     def _add(self, item: Mapping[str, Any]) -> list[Command]:
         event = self._items.add(item)
-        return [Send(event)] if self.attached else []
+        return [Send(event)] if self.scene.attached else []
 
     def _handed_off(self, event: e.HandedOff) -> list[Command]:
         """Another agent goes on: its instructions and tools, the same voice, limits and findings."""
-        self._play(self._roles[event.agent])
-        record = Record("handed off", {"agent": event.agent, "digest": self.role.agent.digest})
-        return [record, self.confirmation.update(held=self.turns.held)] if self.attached else [record]
+        self.scene.role = self.scene.roles[event.agent]
+        record = Record("handed off", {"agent": event.agent, "digest": self.scene.role.agent.digest})
+        return [record, self.confirmation.update(held=self.turns.held)] if self.scene.attached else [record]
 
     # ── our own tools ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -488,9 +451,9 @@ class Conversation:
     def _hang_up_at_last(self) -> list[Command | Wish]:
         """The response in which the model hung up is whole, so that it is known what else it said and called."""
         event, self._hanging_up = self._hanging_up, None
-        if event is None or self.ending:
+        if event is None or self.scene.ending:
             return []
-        return [CancelTimer(HANG_UP), *self._hang_up(event, self.conduct.tools[event.name])]
+        return [CancelTimer(HANG_UP), *self._hang_up(event, self.scene.conduct.tools[event.name])]
 
     def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:
@@ -509,7 +472,7 @@ class Conversation:
         """Let something follow an announcement, if there is one."""
         if words is None:
             return then()
-        return self.speech.say(ANNOUNCE, self.settings.say(words, ANNOUNCE), then, LINE_SECONDS)
+        return self.speech.say(ANNOUNCE, self.scene.settings.say(words, ANNOUNCE), then, LINE_SECONDS)
 
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         self._waits = True
@@ -562,7 +525,7 @@ class Conversation:
     def _use_transfer(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         """Put the caller through to a declared destination, once its announcement was heard."""
         name = str(_arguments(event).get("destination", ""))
-        destination = self.conduct.destinations.get(name)
+        destination = self.scene.conduct.destinations.get(name)
         why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
         if self.transfer is not None:
             why_not = "A transfer is under way already."
@@ -577,8 +540,7 @@ class Conversation:
 
     def _why_closed(self, destination: Destination) -> str:
         """Return why a destination cannot be reached at this hour, as a sentence, or `""`."""
-        moment = self.arrival.call.started_at + timedelta(seconds=self.at - self._began_at)
-        unmet = destination.opening.unmet(moment)
+        unmet = destination.opening.unmet(self.scene.moment)
         return f"{destination.name} cannot be reached now: {unmet}." if unmet else ""
 
     def _refer(self) -> list[Command]:
@@ -593,24 +555,24 @@ class Conversation:
 
         A limit does not wait for the end of a long answer, which would leave no time for the farewell.
         """
-        self.ending = True
+        self.scene.ending = True
         forgotten = self.speech.forget()
         if wish.after:
             return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
-        settings, cut = self.settings, self.speech.cut() if wish.cuts else []
+        settings, cut = self.scene.settings, self.speech.cut() if wish.cuts else []
         said = settings.say(wish.words, FAREWELL) if wish.words else settings.say_freely(wish.freely, FAREWELL)
         return [*forgotten, *cut, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
 
     def divert(self, name: str) -> list[Command]:
         """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
-        self.ending = True
-        self.transfer = Transfer(self.conduct.destinations[name])
+        self.scene.ending = True
+        self.transfer = Transfer(self.scene.conduct.destinations[name])
         return [*self.speech.forget(), *self._refer()]
 
     def let_go(self) -> list[Command]:
         """Leave the caller to the transfer that was sent: when that fails, nobody is here any more."""
         assert self.transfer is not None, "only who is being transferred is let go"
-        self.ending, self.transfer.tool_call_id = True, ""
+        self.scene.ending, self.transfer.tool_call_id = True, ""
         return self.speech.forget()
 
     def _referred(self, event: e.Referred) -> list[Command]:
@@ -647,9 +609,9 @@ class Conversation:
         if event.name.startswith(speech.TIMER):
             return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
         if event.name.startswith(SLOW):
-            return [] if self.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
+            return [] if self.scene.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
         late = _LATE.get(event.name)
-        return [*late(self)] if late and (not self.ending or event.name in _ALSO_ENDING) else []
+        return [*late(self)] if late and (not self.scene.ending or event.name in _ALSO_ENDING) else []
 
     def _response_late(self) -> list[Command | Wish]:
         return [*self.speech.responses.waited(), *self._tell_lost()]
@@ -666,13 +628,13 @@ class Conversation:
     def _first_words_late(self) -> list[Command | Wish]:
         if self._heard_anybody:
             return []
-        seconds = self._limits.first_words_seconds
+        seconds = self.scene.limits.first_words_seconds
         if self._occupied:
             return [StartTimer(FIRST_WORDS, seconds)]
         return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
 
     def _silent(self) -> list[Command | Wish]:
-        limit = self._limits.silence
+        limit = self.scene.limits.silence
         if limit is None or not self._silence.is_counting:
             return []
         asked = self._silence.over()
@@ -683,10 +645,10 @@ class Conversation:
     def _warn(self) -> list[Command]:
         if self.transfer is not None:
             return []
-        return self._say("warning", self._limits.duration.warning, "warning")
+        return self._say("warning", self.scene.limits.duration.warning, "warning")
 
     def _duration_over(self) -> list[Command | Wish]:
-        duration = self._limits.duration
+        duration = self.scene.limits.duration
         if self.transfer is not None:  # it ends in a moment, one way or the other
             return [StartTimer(DURATION, self.transfer.destination.confirm_seconds + LINE_SECONDS)]
         return [Close("too_long", duration.farewell, reason=f"the limit is {duration.seconds:g} s")]
@@ -699,12 +661,12 @@ class Conversation:
 
     def watch(self) -> list[Command]:
         """Count the silence between all that happens; before the first words another limit holds."""
-        limit = self._limits.silence
+        limit = self.scene.limits.silence
         if limit is None:
             return []
-        counts = self.active and self.attached and not self.ending and self._heard_anybody
-        busy = not counts or self._caller_speaks or self._occupied
-        return [*self._silence.watch(busy=busy, at=self.at, limit=limit.after_seconds)]
+        counts = self.scene.active and self.scene.attached and not self.scene.ending and self._heard_anybody
+        busy = not counts or self.scene.caller_speaks or self._occupied
+        return [*self._silence.watch(busy=busy, at=self.scene.at, limit=limit.after_seconds)]
 
 
 def _hang_up() -> list[Command]:

@@ -265,7 +265,7 @@ class _Handset:
         elif record.what == "confirmed" and not self._noted:
             self._noted = True
             talk = runner.call.conversation
-            self.conversation.greeted(self.agent, talk.settings.greeting if talk and self._greets else None)
+            self.conversation.greeted(self.agent, talk.scene.settings.greeting if talk and self._greets else None)
         elif record.what == "ended":
             self.outcome = str(record.fields["outcome"])
         self.screen(runner, record)

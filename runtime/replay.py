@@ -307,12 +307,12 @@ class _Playing:
         """Return the session as the service would confirm it today: what it took as it was told, it takes again."""
         talk = self.call.conversation
         assert talk is not None, "a session is confirmed in a conversation"
-        return _overlaid(echo, self._held_then, talk.settings.declared(held=talk.turns.held))
+        return _overlaid(echo, self._held_then, talk.scene.settings.declared(held=talk.turns.held))
 
     def _stop_words(self, response_id: str) -> None:
         """Forbidden words were heard that the recording does not hold: today's rules cannot read them."""
         talk = self.call.conversation
-        if not self._recording.has_speech and talk is not None and talk.conduct.never_say:
+        if not self._recording.has_speech and talk is not None and talk.scene.conduct.never_say:
             self._feed(e.WordsRefused(response_id, "never_say"))
 
     def _happen(self, index: int, entry: Entry) -> None:
@@ -384,7 +384,7 @@ class _Playing:
         if event["type"] == "session.update":
             talk = self.call.conversation
             assert talk is not None, "a session is told in a conversation"
-            self._ask("update", e.SessionConfirmed(talk.settings.declared(held=talk.turns.held)))
+            self._ask("update", e.SessionConfirmed(talk.scene.settings.declared(held=talk.turns.held)))
         elif event["type"] == "response.create":
             line = str(event["response"].get("metadata", {}).get(LINE, ""))
             self._ask(f"say {line}", *_said(f"resp_replay_{self._steps}", line))
@@ -406,7 +406,7 @@ class _Playing:
     def _agent(self) -> AgentDefinition:
         """Who has the caller."""
         assert self.call.conversation is not None, "made at the call's arrival"
-        return self.call.conversation.role.agent
+        return self.call.conversation.scene.role.agent
 
     def _tool(self, name: str) -> ToolDefinition | None:
         return next((tool for tool in self._agent.tools if tool.name == name), None)

@@ -205,7 +205,7 @@ class Runner:
         if self._tools is None:
             assert self._context is not None, "made at the call's arrival"
             talk = self.call.conversation
-            found = talk.found if talk else {}
+            found = talk.scene.found if talk else {}
             self._tools = ToolSession(self._team, self._context, self._send_from_tools, self.feed, self._gates, found)
         await self._tools.run(command.tool_call_id, command.name, command.arguments)
 
@@ -223,7 +223,7 @@ class Runner:
     async def _check_words(self, command: CheckWords) -> None:
         assert self._context is not None, "made at the call's arrival"
         assert self.call.conversation is not None, "words are said in a conversation"
-        for rule in self.call.conversation.role.agent.abilities.rules:
+        for rule in self.call.conversation.scene.role.agent.abilities.rules:
             refused, problem = await ask(rule, self._context, command.text)
             if refused or problem:  # a rule that breaks forbids: what it would have said, nobody knows
                 await self.feed(e.WordsRefused(command.response_id, rule.written["entrypoint"]))

@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"routing", "session", "conduct", "receipt", "chain", "commands", "wishes", "turns", "guard", "keypad"},
     {"changes", "reconcile", "graph", "doctor", "cast", "expectations"},
     {"saving", "responses", "roles", "silence", "tool_calls", "admission"},
-    {"events", "speech"},
+    {"events", "speech", "scene"},
     {"confirmation", "recorded"},
     {"deviations", "retold"},
     {"conversation"},

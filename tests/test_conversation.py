@@ -766,7 +766,7 @@ def test_one_voice_holds_for_the_whole_call() -> None:
     """Trap 1: the service cannot change the voice once it was heard."""
     play = handing().said("resp_10", "announce") >> e.HandedOff("billing")
     assert "output" not in play.sent[0]["session"]["audio"]
-    play >> e.SessionConfirmed(play.talk.settings.declared(held=False))
+    play >> e.SessionConfirmed(play.talk.scene.settings.declared(held=False))
     assert not [record for record in play.done(Record) if record.level > 20]
     play >> e.ToolFinished("call_1", "hand_off_to_billing", "{}")
     play.said("resp_11", "after resp_9").calls("hang_up", "{}", "resp_12", "call_2")
@@ -985,7 +985,7 @@ def test_what_the_lookup_finds_is_in_greeting_instructions_and_tracing() -> None
     assert "tracing" not in play.settings.accept()
     play >> e.LookedUp({"guest": "Mr. Rossi"}) >> e.Accepted() >> e.Attached()
     assert play.sent[0]["session"]["tracing"]["metadata"] == {"guest": "Mr. Rossi"}
-    play >> e.SessionConfirmed(play.talk.settings.declared(held=False))
+    play >> e.SessionConfirmed(play.talk.scene.settings.declared(held=False))
     assert '"""Hello Mr. Rossi."""' in play.says
 
 
@@ -1004,12 +1004,12 @@ def test_a_lookup_that_fails_leaves_the_defaults_and_a_warning() -> None:
     play = looking_up()
     play >> play.arrival >> e.LookedUp({}, "it failed (KeyError)")
     assert play.recorded("looked up").fields == {"problem": "it failed (KeyError)"}
-    play >> e.Accepted() >> e.Attached() >> e.SessionConfirmed(play.talk.settings.declared(held=False))
+    play >> e.Accepted() >> e.Attached() >> e.SessionConfirmed(play.talk.scene.settings.declared(held=False))
     assert '"""Hello dear guest."""' in play.says
 
 
 def test_tracing_is_told_once_for_it_cannot_be_changed() -> None:
     play = looking_up()
     play >> play.arrival >> e.LookedUp({"guest": "Mr. Rossi"}) >> e.Accepted() >> e.Attached()
-    play >> e.SessionConfirmed(play.talk.settings.declared(held=False)) >> e.SidebandClosed(1006) >> e.Attached()
+    play >> e.SessionConfirmed(play.talk.scene.settings.declared(held=False)) >> e.SidebandClosed(1006) >> e.Attached()
     assert "tracing" not in play.sent[0]["session"]

@@ -30,9 +30,8 @@ from runtime.guard import CHECK_EVERY, forbidden
 from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
-from runtime.session import LINE
 from runtime.silence import Silence
-from runtime.speech import Speech
+from runtime.speech import AFTER, LINE_SECONDS, Speech, is_own
 from runtime.tool_calls import Items, ToolCalls
 from runtime.transcript import Transcript
 from runtime.turns import AnsweredBy, Turns
@@ -42,9 +41,8 @@ CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.update
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
-LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
 
-GREETING, FAREWELL, ANSWER, ANNOUNCE = "greeting", "farewell", "answer", "announce"
+GREETING, FAREWELL, ANNOUNCE = "greeting", "farewell", "announce"
 CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
 TRANSFER, WAIT, HANG_UP, SLOW = "transfer", "wait", "hang up", "slow "
 """The names of timers; `slow ` goes before a tool call's id."""
@@ -71,8 +69,8 @@ class Conversation:
     arrival: e.CallArrived
     scene: Scene
     confirmation: Confirmation
+    speech: Speech
     turns: Turns = field(default_factory=Turns)
-    speech: Speech = field(default_factory=Speech)
     tools: ToolCalls = field(default_factory=ToolCalls)
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
@@ -85,7 +83,6 @@ class Conversation:
     _said: dict[str, str] = field(default_factory=dict)
     _saying: dict[str, str] = field(default_factory=dict)
     _stopped: set[str] = field(default_factory=set)
-    _spoke: str = ""
     _awaits_hello: bool = False
     _heard_anybody: bool = False
     _owes_answer: bool = False
@@ -98,7 +95,7 @@ class Conversation:
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
         scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
-        made = cls(arrival, scene, Confirmation(scene))
+        made = cls(arrival, scene, Confirmation(scene), Speech(scene))
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             made.turns.by = AnsweredBy.NOBODY
         return made
@@ -174,9 +171,9 @@ class Conversation:
     def _greet(self) -> list[Command]:
         self._awaits_hello = self.turns.waiting = False
         assert self.scene.settings.greeting is not None, "only who has a greeting greets"
-        said = self.scene.settings.say(self.scene.settings.greeting, GREETING)
         within = GREETING_SECONDS if self.turns.held else None
-        return [CancelTimer(HELLO), *self.speech.say(GREETING, said, self._greeted, within)]
+        greeting = self.speech.say(GREETING, self.scene.settings.greeting, then=self._greeted, within=within)
+        return [CancelTimer(HELLO), *greeting]
 
     def _greeted(self) -> list[Command]:
         """The greeting was heard, or never will be: the caller has the word."""
@@ -194,15 +191,7 @@ class Conversation:
     def _settle_turns(self, *, by_service: bool) -> list[Command]:
         """The service answers turns by itself again, or will not. A turn that came before would never be answered."""
         waiting = self.turns.settle(by_service=by_service or not self.scene.settings.answers_turns)
-        return self._answer() if waiting and self.scene.settings.answers_turns else []
-
-    def _answer(self) -> list[Command]:
-        return self.speech.say(ANSWER, {"metadata": {LINE: ANSWER}})
-
-    def _say(self, line: str, words: str | None, freely: str = "") -> list[Command]:
-        """Say declared words, or what is asked for in the agent's own."""
-        settings = self.scene.settings
-        return self.speech.say(line, settings.say(words, line) if words else settings.say_freely(freely, line))
+        return self.speech.answer() if waiting and self.scene.settings.answers_turns else []
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,7 +212,7 @@ class Conversation:
             return []
         if self._awaits_hello:
             return self._greet()
-        return self._answer() if self.turns.ended() else []
+        return self.speech.answer() if self.turns.ended() else []
 
     def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
         commands = self._sign()
@@ -247,7 +236,7 @@ class Conversation:
         if self.turns.by in (AnsweredBy.NOBODY, AnsweredBy.ASKED):
             self.turns.waiting = True
             return item
-        return [*item, *self._answer()]
+        return [*item, *self.speech.answer()]
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -271,7 +260,7 @@ class Conversation:
 
     def _agent_said(self, event: e.AgentSaid) -> list[Command]:
         self.transcript.say(event.item_id, "agent", event.text)
-        self._spoke = event.response_id
+        self.speech.said(event.response_id)
         if self.speech.line_of(event.response_id) == GREETING:
             self._said[event.response_id] = event.text
             return []
@@ -282,11 +271,7 @@ class Conversation:
     def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
         """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
         own = self.speech.line_of(response_id)
-        if (
-            not self.scene.conduct.guarded
-            or self.scene.ending
-            or (own and own != ANSWER and not own.startswith("after "))
-        ):
+        if not self.scene.conduct.guarded or self.scene.ending or (own and not is_own(own)):
             return []
         if found := forbidden(text, self.scene.conduct.never_say, is_whole=is_whole, new=new):
             return self._silence_response(response_id, "never_say", found)
@@ -306,7 +291,7 @@ class Conversation:
         cancel = cancel if self.speech.responses.active == response_id else []
         clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})]
         clear = [] if self.speech.was_heard(response_id) else clear  # it would silence another one
-        return [record, *cancel, *clear, *self._say("instead", self.scene.conduct.instead, "instead")]
+        return [record, *cancel, *clear, *self.speech.say("instead", self.scene.conduct.instead, "instead")]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
@@ -330,7 +315,7 @@ class Conversation:
             commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
         commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
         if failed and event.line is None and not self.scene.ending:  # the service's own answer to the caller
-            commands += self._answer()
+            commands += self.speech.answer()
         unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
         if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
             commands += self.speech.over(event.response_id)  # nothing more of it will be played
@@ -366,7 +351,7 @@ class Conversation:
         for line in lost:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
             commands += self.speech.follow(line)
-            unanswered = line == ANSWER or line.startswith("after ") or (line == GREETING and self._last_failure)
+            unanswered = is_own(line) or (line == GREETING and self._last_failure)
             if not self.scene.ending and unanswered:
                 cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
                 commands.append(GiveUp(cause, "the model does not answer"))
@@ -403,7 +388,7 @@ class Conversation:
             return [again]
         words = lines["lines"][running.lines % len(lines["lines"])]
         running.lines += 1
-        said = self._say(f"while {tool_call_id} {running.lines}", words)
+        said = self.speech.say(f"while {tool_call_id} {running.lines}", words)
         return [*said, again] if running.lines < lines["repeat"] else said
 
     def _tool_finished(self, event: e.ToolFinished) -> list[Command]:
@@ -414,7 +399,7 @@ class Conversation:
         entry = self.scene.conduct.tools.get(event.name, {})
         quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
         words = entry.get("on_timeout") if event.too_slow else None
-        said = self._say(f"timeout {event.tool_call_id}", words) if words else []
+        said = self.speech.say(f"timeout {event.tool_call_id}", words) if words else []
         return [record, *quiet, *said, *self._finish_tool(event.tool_call_id, event.output, go_on=not words)]
 
     def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True, **response: Any) -> list[Command]:
@@ -426,8 +411,7 @@ class Conversation:
         response_id = self.tools.end(tool_call_id, go_on=go_on)
         if response_id is None:
             return item
-        line = f"after {response_id}"
-        return [*item, *self.speech.say(line, {"metadata": {LINE: line}, **response})]
+        return [*item, *self.speech.answer(AFTER + response_id, **response)]
 
     def _add(self, item: Mapping[str, Any]) -> list[Command]:
         event = self._items.add(item)
@@ -458,7 +442,7 @@ class Conversation:
     def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:
             return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
-        said = "farewell" not in entry and event.response_id in (self._spoke, *self.speech.playing)
+        said = "farewell" not in entry and self.speech.has_words(event.response_id)
         after = event.response_id if said else ""
         return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
@@ -472,7 +456,7 @@ class Conversation:
         """Let something follow an announcement, if there is one."""
         if words is None:
             return then()
-        return self.speech.say(ANNOUNCE, self.scene.settings.say(words, ANNOUNCE), then, LINE_SECONDS)
+        return self.speech.say(ANNOUNCE, words, then=then, within=LINE_SECONDS)
 
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         self._waits = True
@@ -534,7 +518,7 @@ class Conversation:
         if destination is None or why_not:
             return self._finish_tool(event.tool_call_id, why_not)
         self.transfer = Transfer(destination, event.tool_call_id)
-        if destination.announce is None and event.response_id in (self._spoke, *self.speech.playing):
+        if destination.announce is None and self.speech.has_words(event.response_id):
             return self.speech.after(event.response_id, ANNOUNCE, self._refer, LINE_SECONDS)
         return self._announced(destination.announce, self._refer)
 
@@ -559,9 +543,8 @@ class Conversation:
         forgotten = self.speech.forget()
         if wish.after:
             return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
-        settings, cut = self.scene.settings, self.speech.cut() if wish.cuts else []
-        said = settings.say(wish.words, FAREWELL) if wish.words else settings.say_freely(wish.freely, FAREWELL)
-        return [*forgotten, *cut, *self.speech.say(FAREWELL, said, _hang_up, LINE_SECONDS)]
+        cut = self.speech.cut() if wish.cuts else []
+        return [*forgotten, *cut, *self.speech.say(FAREWELL, wish.words, wish.freely, _hang_up, LINE_SECONDS)]
 
     def divert(self, name: str) -> list[Command]:
         """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
@@ -600,7 +583,7 @@ class Conversation:
         if not transfer.tool_call_id:
             return [record, Leave("", reason)]
         output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
-        said = self._say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
+        said = self.speech.say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
         return [record, *said, *self._finish_tool(transfer.tool_call_id, output, go_on=not said)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -639,13 +622,13 @@ class Conversation:
             return []
         asked = self._silence.over()
         if asked < len(limit.lines):
-            return [*self._say(f"silence {asked + 1}", limit.lines[asked], "silence")]
+            return [*self.speech.say(f"silence {asked + 1}", limit.lines[asked], "silence")]
         return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]
 
     def _warn(self) -> list[Command]:
         if self.transfer is not None:
             return []
-        return self._say("warning", self.scene.limits.duration.warning, "warning")
+        return self.speech.say("warning", self.scene.limits.duration.warning, "warning")
 
     def _duration_over(self) -> list[Command | Wish]:
         duration = self.scene.limits.duration

@@ -5,14 +5,18 @@ what must follow it follows then, or when its time is up.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
+from runtime.scene import Scene
+from runtime.session import LINE
 
-TIMER = "heard "  # and the line: the longest that a line may take to be heard
+TIMER = "heard "  # and the line: when its time to be heard is up
+LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
+ANSWER, AFTER = "answer", "after "  # the lines whose words the model finds; the second goes before a response's id
 MOST_WAITS = 2  # while the agent speaks, as long again: a goodbye of 20 s is rare, and one whose end is lost ends too
 
 Then = Callable[[], list[Command]]
@@ -23,11 +27,13 @@ Then = Callable[[], list[Command]]
 class Speech:
     """One call's lines and responses. A line is named; its name comes back in the service's events."""
 
+    scene: Scene
     responses: Responses = field(default_factory=Responses)
     playing: set[str] = field(default_factory=set)
     _lines: dict[str, str] = field(default_factory=dict)
     _then: dict[str, Then] = field(default_factory=dict)
     _waits: dict[str, list[float]] = field(default_factory=dict)
+    _spoke: str = ""
     _heard: deque[str] = field(default_factory=lambda: deque(maxlen=16))
 
     @property
@@ -36,11 +42,20 @@ class Speech:
         return bool(self.playing) or not self.responses.idle
 
     def say(
-        self, line: str, response: Mapping[str, Any], then: Then | None = None, within: float | None = None
+        self, line: str, words: str | None, freely: str = "", then: Then | None = None, within: float | None = None
     ) -> list[Command]:
-        """Ask for a response that says a line; `then` follows when it was heard, at the latest `within` seconds."""
+        """Say declared words, or else what is asked for in the agent's own: `freely` as in `session.FREELY`.
+
+        `then` follows when that was heard, at the latest `within` seconds.
+        """
+        settings = self.scene.settings
         guard = self._await(line, then, within) if then else []
-        return [*guard, *self.responses.want(line, response)]
+        said = settings.say(words or "", line) if words or not freely else settings.say_freely(freely, line)
+        return [*guard, *self.responses.want(line, said)]
+
+    def answer(self, line: str = ANSWER, **response: Any) -> list[Command]:
+        """Let the model go on by itself; `response` is what is asked for otherwise than usual."""
+        return self.responses.want(line, {"metadata": {LINE: line}, **response})
 
     def after(self, response_id: str, line: str, then: Then, within: float) -> list[Command]:
         """Let something follow a response that the model says by itself."""
@@ -63,6 +78,14 @@ class Speech:
     def was_heard(self, response_id: str) -> bool:
         """Tell whether a response, one of the latest, is over for the caller."""
         return response_id in self._heard
+
+    def said(self, response_id: str) -> None:
+        """A response has words."""
+        self._spoke = response_id
+
+    def has_words(self, response_id: str) -> bool:
+        """Tell whether a response, the latest, says something."""
+        return response_id == self._spoke or response_id in self.playing
 
     def line_of(self, response_id: str) -> str:
         """Return the line that a response says, or `""`."""
@@ -114,3 +137,8 @@ class Speech:
         timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]
         self._then.clear()
         return timers
+
+
+def is_own(line: str) -> bool:
+    """Tell whether the model finds the words of a line by itself."""
+    return line == ANSWER or line.startswith(AFTER)

@@ -15,9 +15,9 @@ from runtime.commands import (
     RunTool,
     StartTimer,
 )
-from runtime.conversation import LINE_SECONDS
 from runtime.errors import UnexpectedEvent
 from runtime.outcome import Outcome
+from runtime.speech import LINE_SECONDS
 from tests.house import incoming
 from tests.play import Play
 

@@ -4,7 +4,6 @@ Its handlers give commands, as those of `runtime.call` do. How the call itself e
 only wishes for it (`runtime.wishes`).
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,12 +26,14 @@ from runtime.commands import (
 from runtime.conduct import Destination
 from runtime.confirmation import BUSY, EXPIRED, HARMLESS, Confirmation, told
 from runtime.guard import CHECK_EVERY, forbidden
+from runtime.items import Items
 from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
 from runtime.silence import Silence
-from runtime.speech import AFTER, LINE_SECONDS, Speech, is_own
-from runtime.tool_calls import Items, ToolCalls
+from runtime.speech import LINE_SECONDS, Speech, is_own
+from runtime.tool_calls import TIMER as SLOW
+from runtime.tool_calls import ToolCalls, arguments_of
 from runtime.transcript import Transcript
 from runtime.turns import AnsweredBy, Turns
 from runtime.wishes import Close, GiveUp, Leave, Wish
@@ -44,10 +45,9 @@ WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never 
 
 GREETING, FAREWELL, ANNOUNCE = "greeting", "farewell", "announce"
 CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
-TRANSFER, WAIT, HANG_UP, SLOW = "transfer", "wait", "hang up", "slow "
-"""The names of timers; `slow ` goes before a tool call's id."""
+TRANSFER, WAIT, HANG_UP = "transfer", "wait", "hang up"
+"""The names of timers."""
 
-_ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
 _ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
@@ -70,13 +70,13 @@ class Conversation:
     scene: Scene
     confirmation: Confirmation
     speech: Speech
+    items: Items
+    tools: ToolCalls
     turns: Turns = field(default_factory=Turns)
-    tools: ToolCalls = field(default_factory=ToolCalls)
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
     transfer: Transfer | None = None
-    _items: Items = field(default_factory=Items)
     _silence: Silence = field(default_factory=Silence)
     _collection: keypad.Collection | None = None
     _keys: str = ""
@@ -95,7 +95,8 @@ class Conversation:
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
         scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
-        made = cls(arrival, scene, Confirmation(scene), Speech(scene))
+        speech, items = Speech(scene), Items(scene)
+        made = cls(arrival, scene, Confirmation(scene), speech, items, ToolCalls(scene, speech, items))
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             made.turns.by = AnsweredBy.NOBODY
         return made
@@ -109,8 +110,8 @@ class Conversation:
     def attach(self) -> list[Command]:
         """Tell the service our settings, and everything that it has not confirmed to have."""
         self.scene.attached = True
-        items = [Send(event) for event in self._items.unconfirmed]
-        return [self.confirmation.update(held=self.turns.held), *items, *self.speech.responses.attach()]
+        update = self.confirmation.update(held=self.turns.held)
+        return [update, *self.items.attach(), *self.speech.responses.attach()]
 
     def detach(self) -> list[Command]:
         """The sideband is lost, and with it the end of what the caller heard or said at that moment."""
@@ -232,7 +233,7 @@ class Conversation:
             return []
         content = [{"type": "input_text", "text": keypad.pressed(self._keys)}]
         self._keys = ""
-        item = self._add({"type": "message", "role": "user", "content": content})
+        item = self.items.add({"type": "message", "role": "user", "content": content})
         if self.turns.by in (AnsweredBy.NOBODY, AnsweredBy.ASKED):
             self.turns.waiting = True
             return item
@@ -241,7 +242,7 @@ class Conversation:
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _item_added(self, event: e.ItemAdded) -> list[Command]:
-        self._items.confirmed(event.item_id)
+        self.items.confirmed(event.item_id)
         self.transcript.add(event.item_id, event.previous_item_id)
         return []
 
@@ -359,63 +360,18 @@ class Conversation:
 
     # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tool_called(self, event: e.ToolCalled) -> list[Command]:
+    def _tool_called(self, event: e.ToolCalled) -> list[Command | Wish]:
         if self.scene.ending or event.tool_call_id in self.tools.running:
             return []
-        self.tools.begin(event.tool_call_id, event.name, event.response_id)
+        if refused := self.tools.begin(event):
+            return [*refused]
         record = Record("tool called", {"tool": event.name}, {"arguments": event.arguments})
-        entry = self.scene.conduct.tools.get(event.name, {})
-        if self.tools.count > self.scene.limits.tool_calls and entry.get("use") not in _ALWAYS_ALLOWED:
-            record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
-            refusal = "No more tools can be used in this call, but to end it. Go on without them."
-            return [record, *self._finish_tool(event.tool_call_id, refusal, tool_choice="none")]
+        entry = self.tools.entry(event.name)
         use = _USES.get(entry.get("use", ""))
-        return [record, *(use(self, event, entry) if use else self._run(event, entry))]
-
-    def _run(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        lines = entry.get("while_running")
-        slow = [StartTimer(SLOW + event.tool_call_id, lines["after_seconds"])] if lines else []
-        return [RunTool(event.tool_call_id, event.name, event.arguments), *slow]
-
-    def _tool_slow(self, tool_call_id: str) -> list[Command]:
-        """Say the next line while a tool runs, unless somebody is speaking anyway."""
-        running = self.tools.running.get(tool_call_id)
-        lines = self.scene.conduct.tools.get(running.name, {}).get("while_running") if running else None
-        if running is None or lines is None or running.lines >= lines["repeat"]:
-            return []
-        again = StartTimer(SLOW + tool_call_id, lines["after_seconds"])
-        if self.speech.busy or self.scene.caller_speaks:
-            return [again]
-        words = lines["lines"][running.lines % len(lines["lines"])]
-        running.lines += 1
-        said = self.speech.say(f"while {tool_call_id} {running.lines}", words)
-        return [*said, again] if running.lines < lines["repeat"] else said
+        return [record, *(use(self, event, entry) if use else self.tools.run(event))]
 
     def _tool_finished(self, event: e.ToolFinished) -> list[Command]:
-        """Give the model the result, also one that comes after an interruption."""
-        fields = {"tool": event.name, "seconds": round(event.seconds, 3), "failed": event.failed}
-        level = logging.WARNING if event.failed else logging.INFO
-        record = Record("tool finished", fields, {"result": event.output}, level)
-        entry = self.scene.conduct.tools.get(event.name, {})
-        quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
-        words = entry.get("on_timeout") if event.too_slow else None
-        said = self.speech.say(f"timeout {event.tool_call_id}", words) if words else []
-        return [record, *quiet, *said, *self._finish_tool(event.tool_call_id, event.output, go_on=not words)]
-
-    def _finish_tool(self, tool_call_id: str, output: str, *, go_on: bool = True, **response: Any) -> list[Command]:
-        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once.
-
-        Not `go_on`: this result needs no words of the model; `response` is what is asked for otherwise than usual.
-        """
-        item = self._add({"type": "function_call_output", "call_id": tool_call_id, "output": output})
-        response_id = self.tools.end(tool_call_id, go_on=go_on)
-        if response_id is None:
-            return item
-        return [*item, *self.speech.answer(AFTER + response_id, **response)]
-
-    def _add(self, item: Mapping[str, Any]) -> list[Command]:
-        event = self._items.add(item)
-        return [Send(event)] if self.scene.attached else []
+        return self.tools.finished(event)
 
     def _handed_off(self, event: e.HandedOff) -> list[Command]:
         """Another agent goes on: its instructions and tools, the same voice, limits and findings."""
@@ -441,14 +397,14 @@ class Conversation:
 
     def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:
-            return [*self._finish_tool(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
+            return [*self.tools.finish(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
         said = "farewell" not in entry and self.speech.has_words(event.response_id)
         after = event.response_id if said else ""
         return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
     def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         if self.speech.awaits(ANNOUNCE):  # a model may call two tools in one response
-            return self._finish_tool(event.tool_call_id, _ONE_AT_A_TIME)
+            return self.tools.finish(event.tool_call_id, _ONE_AT_A_TIME)
         run = RunTool(event.tool_call_id, event.name, event.arguments)
         return self._announced(entry.get("announce"), lambda: [run])
 
@@ -461,22 +417,22 @@ class Conversation:
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         self._waits = True
         waits = StartTimer(WAIT, entry["seconds"])
-        return [waits, *self._finish_tool(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
+        return [waits, *self.tools.finish(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
 
     def _waited(self) -> list[Command]:
         self._waits = False
         return []
 
     def _use_take_message(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        message, missing = message_from(entry, _arguments(event))
+        message, missing = message_from(entry, arguments_of(event))
         if missing:
-            return self._finish_tool(event.tool_call_id, missing)
+            return self.tools.finish(event.tool_call_id, missing)
         taken = Record("message taken", {"tool": event.name}, {"message": message})
-        return [taken, *self._finish_tool(event.tool_call_id, "The message is kept.")]
+        return [taken, *self.tools.finish(event.tool_call_id, "The message is kept.")]
 
     def _use_keypad(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         if self._collection is not None:
-            return self._finish_tool(event.tool_call_id, "Digits are being collected already.")
+            return self.tools.finish(event.tool_call_id, "Digits are being collected already.")
         self._collection = keypad.Collection(
             event.tool_call_id, event.name, entry["timeout_seconds"], entry.get("count"), entry["end_key"]
         )
@@ -502,13 +458,13 @@ class Conversation:
         more: list[Command] = [StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS)] if self._keys else []
         told = collection.told()
         record = Record("digits collected", {"tool": collection.name}, {"result": told})
-        return [CancelTimer(keypad.COLLECTING), record, *self._finish_tool(collection.tool_call_id, told), *more]
+        return [CancelTimer(keypad.COLLECTING), record, *self.tools.finish(collection.tool_call_id, told), *more]
 
     # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _use_transfer(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         """Put the caller through to a declared destination, once its announcement was heard."""
-        name = str(_arguments(event).get("destination", ""))
+        name = str(arguments_of(event).get("destination", ""))
         destination = self.scene.conduct.destinations.get(name)
         why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
         if self.transfer is not None:
@@ -516,7 +472,7 @@ class Conversation:
         elif self.speech.awaits(ANNOUNCE):
             why_not = _ONE_AT_A_TIME
         if destination is None or why_not:
-            return self._finish_tool(event.tool_call_id, why_not)
+            return self.tools.finish(event.tool_call_id, why_not)
         self.transfer = Transfer(destination, event.tool_call_id)
         if destination.announce is None and self.speech.has_words(event.response_id):
             return self.speech.after(event.response_id, ANNOUNCE, self._refer, LINE_SECONDS)
@@ -584,7 +540,7 @@ class Conversation:
             return [record, Leave("", reason)]
         output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
         said = self.speech.say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
-        return [record, *said, *self._finish_tool(transfer.tool_call_id, output, go_on=not said)]
+        return [record, *said, *self.tools.finish(transfer.tool_call_id, output, go_on=not said)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -592,7 +548,7 @@ class Conversation:
         if event.name.startswith(speech.TIMER):
             return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
         if event.name.startswith(SLOW):
-            return [] if self.scene.ending else [*self._tool_slow(event.name.removeprefix(SLOW))]
+            return [] if self.scene.ending else [*self.tools.slow(event.name.removeprefix(SLOW))]
         late = _LATE.get(event.name)
         return [*late(self)] if late and (not self.scene.ending or event.name in _ALSO_ENDING) else []
 
@@ -654,15 +610,6 @@ class Conversation:
 
 def _hang_up() -> list[Command]:
     return [HangUp()]
-
-
-def _arguments(event: e.ToolCalled) -> Mapping[str, Any]:
-    """Return a tool call's arguments; what the model wrote wrongly counts as nothing."""
-    try:
-        read = json.loads(event.arguments)
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[Any]]] = {

@@ -1,8 +1,23 @@
-"""The tool calls of one call: which run, for which response, and which items the service has not confirmed. Pure."""
+"""The tool calls of one call: which run, for which response, what is said meanwhile, and who goes on after. Pure.
 
+What our own tools do is not in here: a conversation knows who does it.
+"""
+
+import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from runtime import events as e
+from runtime.commands import CancelTimer, Command, Record, RunTool, StartTimer
+from runtime.items import Items
+from runtime.scene import Scene
+from runtime.speech import AFTER, Speech
+
+TIMER = "slow "  # and a tool call's id: the time until the next line while it runs
+
+_ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
 
 
 @dataclass(slots=True)
@@ -16,18 +31,70 @@ class Running:
 
 @dataclass(slots=True)
 class ToolCalls:
-    """Tool calls by their ids."""
+    """Tool calls by their ids. Each gets its result, also one that comes after an interruption."""
 
-    count: int = 0
+    scene: Scene
+    speech: Speech
+    items: Items
     running: dict[str, Running] = field(default_factory=dict)
+    _count: int = 0
     _owed: set[str] = field(default_factory=set)
 
-    def begin(self, tool_call_id: str, name: str, response_id: str) -> None:
-        """A tool is called."""
-        self.count += 1
-        self.running[tool_call_id] = Running(name, response_id or tool_call_id)
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """Return what the file of who speaks now declares of a tool."""
+        return self.scene.conduct.tools.get(name, {})
 
-    def end(self, tool_call_id: str, *, go_on: bool = True) -> str | None:
+    def begin(self, event: e.ToolCalled) -> list[Command]:
+        """A tool is called. Return what refuses it, or []."""
+        self._count += 1
+        self.running[event.tool_call_id] = Running(event.name, event.response_id or event.tool_call_id)
+        if self._count <= self.scene.limits.tool_calls or self.entry(event.name).get("use") in _ALWAYS_ALLOWED:
+            return []
+        record = Record("a tool beyond the limit was refused", {"tool": event.name}, level=logging.WARNING)
+        refusal = "No more tools can be used in this call, but to end it. Go on without them."
+        return [record, *self.finish(event.tool_call_id, refusal, tool_choice="none")]
+
+    def run(self, event: e.ToolCalled) -> list[Command]:
+        """Run a tool of the author's."""
+        lines = self.entry(event.name).get("while_running")
+        slow = [StartTimer(TIMER + event.tool_call_id, lines["after_seconds"])] if lines else []
+        return [RunTool(event.tool_call_id, event.name, event.arguments), *slow]
+
+    def slow(self, tool_call_id: str) -> list[Command]:
+        """Say the next line while a tool runs, unless somebody is speaking anyway."""
+        running = self.running.get(tool_call_id)
+        lines = self.entry(running.name).get("while_running") if running else None
+        if running is None or lines is None or running.lines >= lines["repeat"]:
+            return []
+        again = StartTimer(TIMER + tool_call_id, lines["after_seconds"])
+        if self.speech.busy or self.scene.caller_speaks:
+            return [again]
+        words = lines["lines"][running.lines % len(lines["lines"])]
+        running.lines += 1
+        said = self.speech.say(f"while {tool_call_id} {running.lines}", words)
+        return [*said, again] if running.lines < lines["repeat"] else said
+
+    def finished(self, event: e.ToolFinished) -> list[Command]:
+        """A tool of the author's gave its result."""
+        fields = {"tool": event.name, "seconds": round(event.seconds, 3), "failed": event.failed}
+        level = logging.WARNING if event.failed else logging.INFO
+        record = Record("tool finished", fields, {"result": event.output}, level)
+        entry = self.entry(event.name)
+        quiet: list[Command] = [CancelTimer(TIMER + event.tool_call_id)] if "while_running" in entry else []
+        words = entry.get("on_timeout") if event.too_slow else None
+        said = self.speech.say(f"timeout {event.tool_call_id}", words) if words else []
+        return [record, *quiet, *said, *self.finish(event.tool_call_id, event.output, go_on=not words)]
+
+    def finish(self, tool_call_id: str, output: str, *, go_on: bool = True, **response: Any) -> list[Command]:
+        """Give the model a result; when all tools of one response have theirs, ask it to go on, exactly once.
+
+        Not `go_on`: this result needs no words of the model; `response` is what is asked for otherwise than usual.
+        """
+        item = self.items.add({"type": "function_call_output", "call_id": tool_call_id, "output": output})
+        response_id = self._end(tool_call_id, go_on=go_on)
+        return item if response_id is None else [*item, *self.speech.answer(AFTER + response_id, **response)]
+
+    def _end(self, tool_call_id: str, *, go_on: bool) -> str | None:
         """A tool has its result. Return the response that can go on, None while others of the same one run.
 
         None, too, when none of its results wants the model to `go_on`.
@@ -42,26 +109,10 @@ class ToolCalls:
         return response_id
 
 
-@dataclass(slots=True)
-class Items:
-    """What we add to the conversation, kept until the service has told that it is there."""
-
-    _count: int = 0
-    _unconfirmed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    def add(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the event that adds an item."""
-        self._count += 1
-        item_id = f"switchboard_{self._count}"
-        event = {"type": "conversation.item.create", "item": {"id": item_id, **item}}
-        self._unconfirmed[item_id] = event
-        return event
-
-    def confirmed(self, item_id: str) -> None:
-        """The service has an item."""
-        self._unconfirmed.pop(item_id, None)
-
-    @property
-    def unconfirmed(self) -> list[Mapping[str, Any]]:
-        """The events to send again on a new sideband."""
-        return list(self._unconfirmed.values())
+def arguments_of(event: e.ToolCalled) -> Mapping[str, Any]:
+    """Return a tool call's arguments; what the model wrote wrongly counts as nothing."""
+    try:
+        read = json.loads(event.arguments)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}

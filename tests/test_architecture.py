@@ -21,10 +21,10 @@ FLOORS: list[set[str]] = [
     {"understanding"},
     {"routing", "session", "conduct", "receipt", "chain", "commands", "wishes", "turns", "guard", "keypad"},
     {"changes", "reconcile", "graph", "doctor", "cast", "expectations"},
-    {"saving", "responses", "roles", "silence", "tool_calls", "admission"},
+    {"saving", "responses", "roles", "silence", "admission"},
     {"events", "scene"},
-    {"confirmation", "recorded", "speech"},
-    {"deviations", "retold"},
+    {"confirmation", "recorded", "speech", "items"},
+    {"deviations", "retold", "tool_calls"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

@@ -28,8 +28,8 @@ from runtime.commands import (
     Reject,
     StartTimer,
 )
-from runtime.confirmation import told
-from runtime.conversation import CONFIRM, CONFIRM_SECONDS, CONVERSATION, FIRST_WORDS, Conversation
+from runtime.confirmation import CONFIRM, CONFIRM_SECONDS, told
+from runtime.conversation import CONVERSATION, FIRST_WORDS, Conversation
 from runtime.errors import UnexpectedEvent
 from runtime.incoming import IncomingCall
 from runtime.outcome import DECLINED, USUAL, Outcome

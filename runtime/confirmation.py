@@ -10,6 +10,9 @@ from runtime.commands import Command, Record, Send
 from runtime.receipt import Receipt, compare
 from runtime.scene import Scene
 
+CONFIRM = "confirm"
+CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
+
 BUSY = "conversation_already_has_active_response"
 EXPIRED = "session_expired"
 HARMLESS = {"response_cancel_not_active", "item_not_found", "input_audio_buffer_commit_empty"}

@@ -24,7 +24,7 @@ from runtime.commands import (
     StartTimer,
 )
 from runtime.conduct import Destination
-from runtime.confirmation import BUSY, EXPIRED, HARMLESS, Confirmation, told
+from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
 from runtime.guard import CHECK_EVERY, forbidden
 from runtime.items import Items
 from runtime.receipt import likeness
@@ -38,13 +38,12 @@ from runtime.transcript import Transcript
 from runtime.turns import AnsweredBy, Turns
 from runtime.wishes import Close, GiveUp, Leave, Wish
 
-CONFIRM_SECONDS = 5.0  # the SDK for JavaScript waits as long for session.updated (protocol 3.1)
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 
 GREETING, FAREWELL, ANNOUNCE = "greeting", "farewell", "announce"
-CONFIRM, HELLO, FIRST_WORDS, WARNING, DURATION = "confirm", "hello", "first words", "warning", "duration"
+HELLO, FIRST_WORDS, WARNING, DURATION = "hello", "first words", "warning", "duration"
 TRANSFER, WAIT, HANG_UP = "transfer", "wait", "hang up"
 """The names of timers."""
 
@@ -72,7 +71,7 @@ class Conversation:
     speech: Speech
     items: Items
     tools: ToolCalls
-    turns: Turns = field(default_factory=Turns)
+    turns: Turns
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
@@ -95,11 +94,11 @@ class Conversation:
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
         scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
-        speech, items = Speech(scene), Items(scene)
-        made = cls(arrival, scene, Confirmation(scene), speech, items, ToolCalls(scene, speech, items))
+        confirmation, speech, items = Confirmation(scene), Speech(scene), Items(scene)
+        tools, turns = ToolCalls(scene, speech, items), Turns(scene, speech, confirmation)
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
-            made.turns.by = AnsweredBy.NOBODY
-        return made
+            turns.by = AnsweredBy.NOBODY
+        return cls(arrival, scene, confirmation, speech, items, tools, turns)
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -124,7 +123,7 @@ class Conversation:
 
     def _reconfirmed(self, event: e.SessionConfirmed) -> list[Command]:
         detection = event.session.get("audio", {}).get("input", {}).get("turn_detection") or {}
-        settled = self._settle_turns(by_service=detection.get("create_response") is True)
+        settled = self.turns.settle(by_service=detection.get("create_response") is True)
         return [CancelTimer(CONFIRM), *self.confirmed(event.session), *settled]
 
     def _refused(self, event: e.ServiceRefused) -> list[Command]:
@@ -136,18 +135,17 @@ class Conversation:
             return [Record("the service's limit of 60 minutes is reached", told(event))]
         if event.code in HARMLESS:
             return [Record("the service refused a late event", told(event), level=logging.DEBUG)]
-        if self.confirmation.is_answered_by(event, waiting=self.turns.by is AnsweredBy.ASKED):
+        if self.confirmation.is_answered_by(event, waiting=self.turns.asked):
             return self._update_refused(event)
         fields = {"code": event.code, "parameter": event.parameter}
         return [Record("the service refused an event", fields, {"said": event.message}, logging.WARNING)]
 
     def _update_refused(self, event: e.ServiceRefused) -> list[Command]:
         if record := self.confirmation.leave_out(event):
-            asked = self.turns.by is AnsweredBy.ASKED
-            again = self.confirmation.release() if asked else self.confirmation.update(held=self.turns.held)
-            return [*record, again]
+            held, asked = self.turns.held, self.turns.asked
+            return [*record, self.confirmation.release() if asked else self.confirmation.update(held=held)]
         failed = Record("the service refused a session update", told(event), level=logging.ERROR)
-        return [failed, *self._settle_turns(by_service=False)]
+        return [failed, *self.turns.settle(by_service=False)]
 
     # ── the greeting, and who answers the caller's turns ──────────────────────────────────────────────────────
 
@@ -178,21 +176,10 @@ class Conversation:
 
     def _greeted(self) -> list[Command]:
         """The greeting was heard, or never will be: the caller has the word."""
-        commands = self._release()
+        commands = self.turns.release()
         if not self._heard_anybody:
             commands.append(StartTimer(FIRST_WORDS, self.scene.limits.first_words_seconds))
         return commands
-
-    def _release(self) -> list[Command]:
-        """Let the caller's turns be answered again, if a greeting holds them."""
-        if not self.turns.release():
-            return []
-        return [self.confirmation.release(), StartTimer(CONFIRM, CONFIRM_SECONDS)]
-
-    def _settle_turns(self, *, by_service: bool) -> list[Command]:
-        """The service answers turns by itself again, or will not. A turn that came before would never be answered."""
-        waiting = self.turns.settle(by_service=by_service or not self.scene.settings.answers_turns)
-        return self.speech.answer() if waiting and self.scene.settings.answers_turns else []
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,7 +200,7 @@ class Conversation:
             return []
         if self._awaits_hello:
             return self._greet()
-        return self.speech.answer() if self.turns.ended() else []
+        return self.turns.ended()
 
     def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
         commands = self._sign()
@@ -234,10 +221,7 @@ class Conversation:
         content = [{"type": "input_text", "text": keypad.pressed(self._keys)}]
         self._keys = ""
         item = self.items.add({"type": "message", "role": "user", "content": content})
-        if self.turns.by in (AnsweredBy.NOBODY, AnsweredBy.ASKED):
-            self.turns.waiting = True
-            return item
-        return [*item, *self.speech.answer()]
+        return [*item, *self.turns.added()]
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,7 +284,7 @@ class Conversation:
             self._silence.sign()
             self._owes_answer = False
         if event.line == GREETING and self.scene.settings.interruptible:
-            commands += self._release()
+            commands += self.turns.release()
         return commands
 
     def _response_done(self, event: e.ResponseDone) -> list[Command | Wish]:
@@ -558,12 +542,6 @@ class Conversation:
     def _hello_late(self) -> list[Command]:
         return self._greet() if self._awaits_hello else []
 
-    def _confirmation_late(self) -> list[Command]:
-        if self.turns.by is not AnsweredBy.ASKED:
-            return []
-        record = Record("the service does not say that it answers turns again", level=logging.ERROR)
-        return [record, *self._settle_turns(by_service=False)]
-
     def _first_words_late(self) -> list[Command | Wish]:
         if self._heard_anybody:
             return []
@@ -623,7 +601,7 @@ _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[
 
 _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     RESPONSE: Conversation._response_late,
-    CONFIRM: Conversation._confirmation_late,
+    CONFIRM: lambda talk: talk.turns.late(),
     HELLO: Conversation._hello_late,
     FIRST_WORDS: Conversation._first_words_late,
     silence.TIMER: Conversation._silent,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import events as e
-from runtime import keypad, silence, speech
+from runtime import silence, speech
 from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
@@ -27,6 +27,7 @@ from runtime.conduct import Destination
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
 from runtime.guard import CHECK_EVERY, forbidden
 from runtime.items import Items
+from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
@@ -72,13 +73,12 @@ class Conversation:
     items: Items
     tools: ToolCalls
     turns: Turns
+    keypad: Keypad
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
     transfer: Transfer | None = None
     _silence: Silence = field(default_factory=Silence)
-    _collection: keypad.Collection | None = None
-    _keys: str = ""
     _said: dict[str, str] = field(default_factory=dict)
     _saying: dict[str, str] = field(default_factory=dict)
     _stopped: set[str] = field(default_factory=set)
@@ -98,7 +98,8 @@ class Conversation:
         tools, turns = ToolCalls(scene, speech, items), Turns(scene, speech, confirmation)
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             turns.by = AnsweredBy.NOBODY
-        return cls(arrival, scene, confirmation, speech, items, tools, turns)
+        keypad = Keypad(scene, speech, items, tools, turns)
+        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad)
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -158,8 +159,7 @@ class Conversation:
         commands.append(StartTimer(DURATION, left))
         if 0 < limits.duration.warn_seconds < left:
             commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
-        if self._keys:
-            commands.append(StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS))
+        commands += self.keypad.activate()
         if self.scene.settings.greeting is None:
             return commands
         if self.scene.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
@@ -209,19 +209,7 @@ class Conversation:
             return commands
         if self._awaits_hello:
             commands += self._greet()
-        if self._collection is not None:
-            return commands + self._collect(event.digit)
-        self._keys += event.digit
-        return [*commands, StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS)]
-
-    def _keys_gathered(self) -> list[Command]:
-        """Tell the model of keys that no tool waited for: it does not hear them (protocol 2.3)."""
-        if not self._keys or not self.scene.active:
-            return []
-        content = [{"type": "input_text", "text": keypad.pressed(self._keys)}]
-        self._keys = ""
-        item = self.items.add({"type": "message", "role": "user", "content": content})
-        return [*item, *self.turns.added()]
+        return commands + self.keypad.press(event.digit)
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -414,36 +402,6 @@ class Conversation:
         taken = Record("message taken", {"tool": event.name}, {"message": message})
         return [taken, *self.tools.finish(event.tool_call_id, "The message is kept.")]
 
-    def _use_keypad(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        if self._collection is not None:
-            return self.tools.finish(event.tool_call_id, "Digits are being collected already.")
-        self._collection = keypad.Collection(
-            event.tool_call_id, event.name, entry["timeout_seconds"], entry.get("count"), entry["end_key"]
-        )
-        keys, self._keys = self._keys, ""
-        return [CancelTimer(keypad.GATHERING), *self._collect(keys)]
-
-    def _collect(self, keys: str) -> list[Command]:
-        assert self._collection is not None, "keys are collected while a tool waits for them"
-        self._keys = self._collection.press(keys)
-        if self._collection.is_over:
-            return self._collected()
-        return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
-
-    def _collection_late(self) -> list[Command]:
-        if self._collection is not None and self.speech.busy:  # such as what to press
-            return [StartTimer(keypad.COLLECTING, self._collection.timeout_seconds)]
-        return self._collected()
-
-    def _collected(self) -> list[Command]:
-        collection, self._collection = self._collection, None
-        if collection is None:
-            return []
-        more: list[Command] = [StartTimer(keypad.GATHERING, keypad.GATHER_SECONDS)] if self._keys else []
-        told = collection.told()
-        record = Record("digits collected", {"tool": collection.name}, {"result": told})
-        return [CancelTimer(keypad.COLLECTING), record, *self.tools.finish(collection.tool_call_id, told), *more]
-
     # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _use_transfer(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
@@ -573,7 +531,7 @@ class Conversation:
     @property
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
-        collecting = self._collection is not None or self.transfer is not None
+        collecting = self.keypad.is_collecting or self.transfer is not None
         return self.speech.busy or bool(self.tools.running) or collecting or self._waits or self._awaits_hello
 
     def watch(self) -> list[Command]:
@@ -594,7 +552,7 @@ _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[
     "hang_up": Conversation._use_hang_up,
     "hand_off": Conversation._use_hand_off,
     "transfer": Conversation._use_transfer,
-    "keypad": Conversation._use_keypad,
+    "keypad": lambda talk, event, entry: talk.keypad.use(event, entry),
     "take_message": Conversation._use_take_message,
     "wait": Conversation._use_wait,
 }
@@ -610,8 +568,8 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     WAIT: Conversation._waited,
     TRANSFER: Conversation._transfer_late,
     HANG_UP: Conversation._hang_up_at_last,
-    keypad.COLLECTING: Conversation._collection_late,
-    keypad.GATHERING: Conversation._keys_gathered,
+    COLLECTING: lambda talk: talk.keypad.collected(),
+    GATHERING: lambda talk: talk.keypad.gathered(),
 }
 _ALSO_ENDING = {RESPONSE, TRANSFER}
 

@@ -14,18 +14,16 @@ from runtime import silence, speech
 from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
-    CheckWords,
     Command,
     HangUp,
     Record,
     Refer,
     RunTool,
-    Send,
     StartTimer,
 )
 from runtime.conduct import Destination
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
-from runtime.guard import CHECK_EVERY, forbidden
+from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.receipt import likeness
@@ -74,14 +72,13 @@ class Conversation:
     tools: ToolCalls
     turns: Turns
     keypad: Keypad
+    guard: Guard
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
     transfer: Transfer | None = None
     _silence: Silence = field(default_factory=Silence)
     _said: dict[str, str] = field(default_factory=dict)
-    _saying: dict[str, str] = field(default_factory=dict)
-    _stopped: set[str] = field(default_factory=set)
     _awaits_hello: bool = False
     _heard_anybody: bool = False
     _owes_answer: bool = False
@@ -99,7 +96,7 @@ class Conversation:
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             turns.by = AnsweredBy.NOBODY
         keypad = Keypad(scene, speech, items, tools, turns)
-        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad)
+        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, Guard(scene, speech))
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -225,46 +222,14 @@ class Conversation:
     def _transcription_failed(self, event: e.TranscriptionFailed) -> list[Command]:
         return [Record("the caller's words were not transcribed", {"said": event.reason}, level=logging.WARNING)]
 
-    def _agent_saying(self, event: e.AgentSaying) -> list[Command]:
-        before = self._saying.get(event.response_id, "")
-        text = self._saying[event.response_id] = before + event.text
-        asked = len(before) // CHECK_EVERY < len(text) // CHECK_EVERY
-        return self._judge_words(event.response_id, text, is_whole=False, ask=asked, new=len(before))
-
     def _agent_said(self, event: e.AgentSaid) -> list[Command]:
         self.transcript.say(event.item_id, "agent", event.text)
         self.speech.said(event.response_id)
         if self.speech.line_of(event.response_id) == GREETING:
             self._said[event.response_id] = event.text
             return []
-        self._saying.pop(event.response_id, None)
-        judged = self._judge_words(event.response_id, event.text, is_whole=True, ask=True)
-        return [Record("agent said", private={"text": event.text}, level=logging.DEBUG), *judged]
-
-    def _judge_words(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
-        """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
-        own = self.speech.line_of(response_id)
-        if not self.scene.conduct.guarded or self.scene.ending or (own and not is_own(own)):
-            return []
-        if found := forbidden(text, self.scene.conduct.never_say, is_whole=is_whole, new=new):
-            return self._silence_response(response_id, "never_say", found)
-        rules = self.scene.role.agent.abilities.rules
-        return [CheckWords(response_id, text)] if ask and rules else []
-
-    def _words_refused(self, event: e.WordsRefused) -> list[Command]:
-        return [] if self.scene.ending else self._silence_response(event.response_id, event.rule, "")
-
-    def _silence_response(self, response_id: str, rule: str, words: str) -> list[Command]:
-        """Stop a response, also what is buffered of it (trap 20), and say something else instead."""
-        if response_id in self._stopped:
-            return []
-        self._stopped.add(response_id)
-        record = Record("stopped what must not be said", {"rule": rule}, {"words": words}, logging.WARNING)
-        cancel: list[Command] = [Send({"type": "response.cancel", "response_id": response_id})]
-        cancel = cancel if self.speech.responses.active == response_id else []
-        clear: list[Command] = [Send({"type": "output_audio_buffer.clear"})]
-        clear = [] if self.speech.was_heard(response_id) else clear  # it would silence another one
-        return [record, *cancel, *clear, *self.speech.say("instead", self.scene.conduct.instead, "instead")]
+        record = Record("agent said", private={"text": event.text}, level=logging.DEBUG)
+        return [record, *self.guard.said(event)]
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
@@ -281,7 +246,7 @@ class Conversation:
             if isinstance(amount, int):
                 self.usage[key] = self.usage.get(key, 0) + amount
         commands: list[Command | Wish] = [*self._judge_greeting(event)]
-        self._saying.pop(event.response_id, None)
+        self.guard.done(event.response_id)
         failed = event.status == "failed"
         if failed:
             self._last_failure = event.reason or "failed"
@@ -580,9 +545,9 @@ _TABLE: dict[type[e.Event], Callable[[Conversation, Any], list[Any]]] = {
     e.ItemAdded: Conversation._item_added,
     e.Transcribed: Conversation._transcribed,
     e.TranscriptionFailed: Conversation._transcription_failed,
-    e.AgentSaying: Conversation._agent_saying,
+    e.AgentSaying: lambda talk, event: talk.guard.saying(event),
     e.AgentSaid: Conversation._agent_said,
-    e.WordsRefused: Conversation._words_refused,
+    e.WordsRefused: lambda talk, event: talk.guard.refused(event),
     e.ResponseCreated: Conversation._response_created,
     e.ResponseDone: Conversation._response_done,
     e.PlaybackStarted: Conversation._playback_started,

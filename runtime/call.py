@@ -255,18 +255,8 @@ class Call:
         if self._talk.expired:
             return self._hang_up(Outcome.EXPIRED, "the service allows 60 minutes")
         if event.gone:
-            return self._hang_up(Outcome.TRANSFERRED if self._was_referred else Outcome.CALLER_HUNG_UP)
+            return self._hang_up(Outcome.TRANSFERRED if self._talk.transfers.is_referred else Outcome.CALLER_HUNG_UP)
         return self._give_up("attach_failed", Outcome.CONNECTION_LOST, event.reason)
-
-    @property
-    def _is_leaving(self) -> bool:
-        transfer = self._talk.transfer
-        return transfer is not None and transfer.sent
-
-    @property
-    def _was_referred(self) -> bool:
-        transfer = self._talk.transfer
-        return transfer is not None and transfer.referred
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,16 +265,21 @@ class Call:
         outcome = Outcome(wish.outcome)
         if not self._talk.scene.attached:
             return self._hang_up(outcome, wish.reason)
-        self.state, self.outcome = State.ENDING, outcome
+        self._begin_ending(outcome)
         fields = {"outcome": outcome.value} | ({"reason": wish.reason} if wish.reason else {})
         return [Record("saying goodbye", fields), CancelTimer(FIRST_WORDS), *self._talk.close(wish)]
+
+    def _begin_ending(self, outcome: Outcome) -> None:
+        self.state, self.outcome = State.ENDING, outcome
+        if self.conversation is not None:
+            self.conversation.scene.ending = True
 
     def _leave(self, wish: Leave) -> list[Command]:
         return self._hang_up(self.outcome or Outcome(wish.outcome), wish.reason)
 
     def _give_up(self, cause: str, outcome: Outcome, reason: str) -> list[Command]:
         """Do what the agent declares for a failure after the call was answered; otherwise end it."""
-        if self._is_leaving:
+        if self._talk.transfers.is_sent:
             return self._let_go(outcome, reason)
         action = self._talk.scene.conduct.on_failure.get(cause, {})
         if "transfer" in action:
@@ -293,24 +288,24 @@ class Call:
 
     def _divert(self, name: str, outcome: Outcome, reason: str) -> list[Command]:
         """Put the caller through to somebody who can help, since we cannot."""
-        self.state, self.outcome = State.ENDING, outcome
+        self._begin_ending(outcome)
         fields = {"outcome": outcome.value, "destination": name} | ({"reason": reason} if reason else {})
         told = Record("putting the caller through instead", fields, level=logging.WARNING)
-        return [told, CancelTimer(FIRST_WORDS), CancelTimer(CONFIRM), *self._talk.divert(name)]
+        return [told, CancelTimer(FIRST_WORDS), CancelTimer(CONFIRM), *self._talk.transfers.divert(name)]
 
     def _let_go(self, outcome: Outcome, reason: str = "") -> list[Command]:
         """Let a transfer that was sent take its course: to hang up, or to send another, could break it."""
-        self.state, self.outcome = State.ENDING, outcome
+        self._begin_ending(outcome)
         fields = {"outcome": outcome.value} | ({"reason": reason} if reason else {})
         told = Record("leaving the caller to the transfer", fields, level=logging.WARNING)
-        return [told, CancelTimer(FIRST_WORDS), *self._talk.let_go()]
+        return [told, CancelTimer(FIRST_WORDS), *self._talk.transfers.let_go()]
 
     def _say_goodbye(self, event: e.DrainEnded) -> list[Command]:
-        return self._let_go(Outcome.DRAINED) if self._is_leaving else self._close(Close(Outcome.DRAINED))
+        return self._let_go(Outcome.DRAINED) if self._talk.transfers.is_sent else self._close(Close(Outcome.DRAINED))
 
     def _relayed_while_ending(self, event: e.Referred) -> list[Command]:
         """The service's answer came after the end of the call, which was the transfer's success then."""
-        if self.outcome is Outcome.CALLER_HUNG_UP and self._talk.transfer is not None:
+        if self.outcome is Outcome.CALLER_HUNG_UP and self._talk.transfers.under_way is not None:
             self.outcome = Outcome.TRANSFERRED
         return self._converse(event)
 
@@ -333,7 +328,7 @@ class Call:
 
     def _over_while_ending(self, event: e.SidebandClosed | e.AttachFailed | e.HostStopped) -> list[Command]:
         self._talk.scene.attached = False
-        if self._was_referred:
+        if self._talk.transfers.is_referred:
             self.outcome = Outcome.TRANSFERRED
         return [*self._talk.speech.forget(), HangUp()]
 
@@ -341,9 +336,7 @@ class Call:
         return self._end(self.outcome or Outcome.FAILED, event.problem, badly=bool(event.problem))
 
     def _hang_up(self, outcome: Outcome, reason: str = "") -> list[Command]:
-        self.state, self.outcome = State.ENDING, outcome
-        if self.conversation is not None:
-            self.conversation.scene.ending = True
+        self._begin_ending(outcome)
         told = Record("hanging up", {"outcome": outcome.value, "reason": reason}, level=logging.WARNING)
         return [*([told] if reason else []), CancelTimer(FIRST_WORDS), HangUp()]
 

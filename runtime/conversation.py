@@ -17,11 +17,8 @@ from runtime.commands import (
     Command,
     HangUp,
     Record,
-    Refer,
-    RunTool,
     StartTimer,
 )
-from runtime.conduct import Destination
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
 from runtime.guard import Guard
 from runtime.items import Items
@@ -34,6 +31,8 @@ from runtime.speech import LINE_SECONDS, Speech, is_own
 from runtime.tool_calls import TIMER as SLOW
 from runtime.tool_calls import ToolCalls, arguments_of
 from runtime.transcript import Transcript
+from runtime.transfers import TIMER as TRANSFER
+from runtime.transfers import Transfers
 from runtime.turns import AnsweredBy, Turns
 from runtime.wishes import Close, GiveUp, Leave, Wish
 
@@ -41,23 +40,12 @@ HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then th
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 
-GREETING, FAREWELL, ANNOUNCE = "greeting", "farewell", "announce"
+GREETING, FAREWELL = "greeting", "farewell"
 HELLO, FIRST_WORDS, WARNING, DURATION = "hello", "first words", "warning", "duration"
-TRANSFER, WAIT, HANG_UP = "transfer", "wait", "hang up"
+WAIT, HANG_UP = "wait", "hang up"
 """The names of timers."""
 
-_ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
-
-
-@dataclass(slots=True)
-class Transfer:
-    """The caller on the way to somebody else. Without a tool call nobody waits for the result."""
-
-    destination: Destination
-    tool_call_id: str = ""
-    sent: bool = False
-    referred: bool = False
 
 
 @dataclass(slots=True)
@@ -73,10 +61,10 @@ class Conversation:
     turns: Turns
     keypad: Keypad
     guard: Guard
+    transfers: Transfers
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
-    transfer: Transfer | None = None
     _silence: Silence = field(default_factory=Silence)
     _said: dict[str, str] = field(default_factory=dict)
     _awaits_hello: bool = False
@@ -96,7 +84,8 @@ class Conversation:
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             turns.by = AnsweredBy.NOBODY
         keypad = Keypad(scene, speech, items, tools, turns)
-        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, Guard(scene, speech))
+        guard, transfers = Guard(scene, speech), Transfers(scene, speech, tools)
+        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, guard, transfers)
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -339,18 +328,6 @@ class Conversation:
         after = event.response_id if said else ""
         return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
-    def _use_hand_off(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        if self.speech.awaits(ANNOUNCE):  # a model may call two tools in one response
-            return self.tools.finish(event.tool_call_id, _ONE_AT_A_TIME)
-        run = RunTool(event.tool_call_id, event.name, event.arguments)
-        return self._announced(entry.get("announce"), lambda: [run])
-
-    def _announced(self, words: str | None, then: Callable[[], list[Command]]) -> list[Command]:
-        """Let something follow an announcement, if there is one."""
-        if words is None:
-            return then()
-        return self.speech.say(ANNOUNCE, words, then=then, within=LINE_SECONDS)
-
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         self._waits = True
         waits = StartTimer(WAIT, entry["seconds"])
@@ -367,87 +344,18 @@ class Conversation:
         taken = Record("message taken", {"tool": event.name}, {"message": message})
         return [taken, *self.tools.finish(event.tool_call_id, "The message is kept.")]
 
-    # ── transfer ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _use_transfer(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        """Put the caller through to a declared destination, once its announcement was heard."""
-        name = str(arguments_of(event).get("destination", ""))
-        destination = self.scene.conduct.destinations.get(name)
-        why_not = f"There is no destination '{name}'." if destination is None else self._why_closed(destination)
-        if self.transfer is not None:
-            why_not = "A transfer is under way already."
-        elif self.speech.awaits(ANNOUNCE):
-            why_not = _ONE_AT_A_TIME
-        if destination is None or why_not:
-            return self.tools.finish(event.tool_call_id, why_not)
-        self.transfer = Transfer(destination, event.tool_call_id)
-        if destination.announce is None and self.speech.has_words(event.response_id):
-            return self.speech.after(event.response_id, ANNOUNCE, self._refer, LINE_SECONDS)
-        return self._announced(destination.announce, self._refer)
-
-    def _why_closed(self, destination: Destination) -> str:
-        """Return why a destination cannot be reached at this hour, as a sentence, or `""`."""
-        unmet = destination.opening.unmet(self.scene.moment)
-        return f"{destination.name} cannot be reached now: {unmet}." if unmet else ""
-
-    def _refer(self) -> list[Command]:
-        if self.transfer is None:
-            return []
-        self.transfer.sent = True
-        destination = self.transfer.destination
-        return [Record("transferring", {"destination": destination.name}), Refer(destination.to)]
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def close(self, wish: Close) -> list[Command]:
         """Say the last words, or let those that are being said be heard, and then hang up.
 
         A limit does not wait for the end of a long answer, which would leave no time for the farewell.
         """
-        self.scene.ending = True
         forgotten = self.speech.forget()
         if wish.after:
             return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
         cut = self.speech.cut() if wish.cuts else []
         return [*forgotten, *cut, *self.speech.say(FAREWELL, wish.words, wish.freely, _hang_up, LINE_SECONDS)]
-
-    def divert(self, name: str) -> list[Command]:
-        """Put the caller through because we cannot serve the call. `name` is one of the conduct's destinations."""
-        self.scene.ending = True
-        self.transfer = Transfer(self.scene.conduct.destinations[name])
-        return [*self.speech.forget(), *self._refer()]
-
-    def let_go(self) -> list[Command]:
-        """Leave the caller to the transfer that was sent: when that fails, nobody is here any more."""
-        assert self.transfer is not None, "only who is being transferred is let go"
-        self.scene.ending, self.transfer.tool_call_id = True, ""
-        return self.speech.forget()
-
-    def _referred(self, event: e.Referred) -> list[Command]:
-        """The service says that it relayed the transfer, which means no more than that (trap 22)."""
-        if self.transfer is None:
-            return []
-        self.transfer.referred = True
-        record = Record("transfer relayed", {} if event.certain else {"certain": False})
-        return [record, StartTimer(TRANSFER, self.transfer.destination.confirm_seconds)]
-
-    def _refer_failed(self, event: e.ReferFailed) -> list[Command | Wish]:
-        return self._transfer_failed(event.reason)
-
-    def _transfer_late(self) -> list[Command | Wish]:
-        return self._transfer_failed("nobody confirmed it in time")
-
-    def _transfer_failed(self, reason: str) -> list[Command | Wish]:
-        """The caller is still here: say so, and tell the model what happened."""
-        transfer, self.transfer = self.transfer, None
-        if transfer is None:
-            return []
-        destination = transfer.destination
-        fields = {"destination": destination.name, "reason": reason}
-        record = Record("the transfer failed", fields, level=logging.WARNING)
-        if not transfer.tool_call_id:
-            return [record, Leave("", reason)]
-        output = f"The transfer to {destination.name} failed: {reason}. The caller is still on the line."
-        said = self.speech.say("transfer failed", destination.if_it_fails) if destination.if_it_fails else []
-        return [record, *said, *self.tools.finish(transfer.tool_call_id, output, go_on=not said)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -483,20 +391,20 @@ class Conversation:
         return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]
 
     def _warn(self) -> list[Command]:
-        if self.transfer is not None:
+        if self.transfers.under_way is not None:
             return []
         return self.speech.say("warning", self.scene.limits.duration.warning, "warning")
 
     def _duration_over(self) -> list[Command | Wish]:
         duration = self.scene.limits.duration
-        if self.transfer is not None:  # it ends in a moment, one way or the other
-            return [StartTimer(DURATION, self.transfer.destination.confirm_seconds + LINE_SECONDS)]
+        if self.transfers.under_way is not None:  # it ends in a moment, one way or the other
+            return [StartTimer(DURATION, self.transfers.under_way.destination.confirm_seconds + LINE_SECONDS)]
         return [Close("too_long", duration.farewell, reason=f"the limit is {duration.seconds:g} s")]
 
     @property
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
-        collecting = self.keypad.is_collecting or self.transfer is not None
+        collecting = self.keypad.is_collecting or self.transfers.under_way is not None
         return self.speech.busy or bool(self.tools.running) or collecting or self._waits or self._awaits_hello
 
     def watch(self) -> list[Command]:
@@ -515,8 +423,8 @@ def _hang_up() -> list[Command]:
 
 _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[Any]]] = {
     "hang_up": Conversation._use_hang_up,
-    "hand_off": Conversation._use_hand_off,
-    "transfer": Conversation._use_transfer,
+    "hand_off": lambda talk, event, entry: talk.transfers.hand_off(event, entry),
+    "transfer": lambda talk, event, entry: talk.transfers.use(event),
     "keypad": lambda talk, event, entry: talk.keypad.use(event, entry),
     "take_message": Conversation._use_take_message,
     "wait": Conversation._use_wait,
@@ -531,7 +439,7 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     WARNING: Conversation._warn,
     DURATION: Conversation._duration_over,
     WAIT: Conversation._waited,
-    TRANSFER: Conversation._transfer_late,
+    TRANSFER: lambda talk: talk.transfers.late(),
     HANG_UP: Conversation._hang_up_at_last,
     COLLECTING: lambda talk: talk.keypad.collected(),
     GATHERING: lambda talk: talk.keypad.gathered(),
@@ -555,8 +463,8 @@ _TABLE: dict[type[e.Event], Callable[[Conversation, Any], list[Any]]] = {
     e.ToolCalled: Conversation._tool_called,
     e.ToolFinished: Conversation._tool_finished,
     e.HandedOff: Conversation._handed_off,
-    e.Referred: Conversation._referred,
-    e.ReferFailed: Conversation._refer_failed,
+    e.Referred: lambda talk, event: talk.transfers.referred(event),
+    e.ReferFailed: lambda talk, event: talk.transfers.failed(event.reason),
     e.SessionConfirmed: Conversation._reconfirmed,
     e.ServiceRefused: Conversation._refused,
     e.TimerFired: Conversation._timer_fired,

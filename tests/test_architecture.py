@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"events", "scene"},
     {"confirmation", "recorded", "speech", "items"},
     {"deviations", "retold", "tool_calls", "turns", "guard"},
-    {"keypad"},
+    {"keypad", "transfers"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

@@ -29,9 +29,10 @@ from runtime.commands import (
     StartTimer,
 )
 from runtime.confirmation import CONFIRM, CONFIRM_SECONDS, told
-from runtime.conversation import CONVERSATION, FIRST_WORDS, Conversation
+from runtime.conversation import CONVERSATION, Conversation
 from runtime.errors import UnexpectedEvent
 from runtime.incoming import IncomingCall
+from runtime.limits import FIRST_WORDS
 from runtime.outcome import DECLINED, USUAL, Outcome
 from runtime.receipt import Receipt
 from runtime.wishes import Close, GiveUp, Leave

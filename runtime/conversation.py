@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import events as e
-from runtime import silence, speech
+from runtime import speech
 from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
@@ -23,10 +23,10 @@ from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation,
 from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
+from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
 from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
-from runtime.silence import Silence
 from runtime.speech import LINE_SECONDS, Speech, is_own
 from runtime.tool_calls import TIMER as SLOW
 from runtime.tool_calls import ToolCalls, arguments_of
@@ -34,15 +34,14 @@ from runtime.transcript import Transcript
 from runtime.transfers import TIMER as TRANSFER
 from runtime.transfers import Transfers
 from runtime.turns import AnsweredBy, Turns
-from runtime.wishes import Close, GiveUp, Leave, Wish
+from runtime.wishes import Close, GiveUp, Wish
 
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 
 GREETING, FAREWELL = "greeting", "farewell"
-HELLO, FIRST_WORDS, WARNING, DURATION = "hello", "first words", "warning", "duration"
-WAIT, HANG_UP = "wait", "hang up"
+HELLO, HANG_UP = "hello", "hang up"
 """The names of timers."""
 
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
@@ -62,15 +61,12 @@ class Conversation:
     keypad: Keypad
     guard: Guard
     transfers: Transfers
+    limits: Limits
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
-    _silence: Silence = field(default_factory=Silence)
     _said: dict[str, str] = field(default_factory=dict)
     _awaits_hello: bool = False
-    _heard_anybody: bool = False
-    _owes_answer: bool = False
-    _waits: bool = False
     _hanging_up: e.ToolCalled | None = None
     _last_failure: str = ""
 
@@ -85,7 +81,8 @@ class Conversation:
             turns.by = AnsweredBy.NOBODY
         keypad = Keypad(scene, speech, items, tools, turns)
         guard, transfers = Guard(scene, speech), Transfers(scene, speech, tools)
-        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, guard, transfers)
+        limits = Limits(scene, speech, transfers)
+        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, guard, transfers, limits)
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -139,13 +136,7 @@ class Conversation:
     def activate(self) -> list[Command]:
         """The session stands: greet, or listen."""
         self.scene.active = True
-        limits = self.scene.limits
-        commands: list[Command] = [CancelTimer(CONFIRM), StartTimer(FIRST_WORDS, limits.first_words_seconds)]
-        left = limits.duration.seconds - (self.scene.at - self.scene.began_at)
-        commands.append(StartTimer(DURATION, left))
-        if 0 < limits.duration.warn_seconds < left:
-            commands.append(StartTimer(WARNING, left - limits.duration.warn_seconds))
-        commands += self.keypad.activate()
+        commands: list[Command] = [CancelTimer(CONFIRM), *self.limits.activate(), *self.keypad.activate()]
         if self.scene.settings.greeting is None:
             return commands
         if self.scene.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
@@ -162,26 +153,17 @@ class Conversation:
 
     def _greeted(self) -> list[Command]:
         """The greeting was heard, or never will be: the caller has the word."""
-        commands = self.turns.release()
-        if not self._heard_anybody:
-            commands.append(StartTimer(FIRST_WORDS, self.scene.limits.first_words_seconds))
-        return commands
+        return [*self.turns.release(), *self.limits.listen()]
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _caller_spoke(self, event: e.CallerSpoke) -> list[Command]:
         self.scene.caller_speaks = True
-        return self._sign()
-
-    def _sign(self) -> list[Command]:
-        """The caller gave a sign of life."""
-        first, self._heard_anybody = not self._heard_anybody, True
-        self._silence.sign()
-        waited, self._waits = self._waits, False
-        return [*([CancelTimer(FIRST_WORDS)] if first else []), *([CancelTimer(WAIT)] if waited else [])]
+        return self.limits.sign()
 
     def _caller_turn_ended(self, event: e.CallerTurnEnded) -> list[Command]:
-        self.scene.caller_speaks, self._owes_answer = False, True
+        self.scene.caller_speaks = False
+        self.limits.turn_ended()
         if self.scene.ending:
             return []
         if self._awaits_hello:
@@ -189,7 +171,7 @@ class Conversation:
         return self.turns.ended()
 
     def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
-        commands = self._sign()
+        commands = self.limits.sign()
         commands.append(Record("digit pressed", private={"digit": event.digit}, level=logging.DEBUG))
         if self.scene.ending:
             return commands
@@ -222,9 +204,7 @@ class Conversation:
 
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
-        if self._owes_answer:  # that it had to think was not the caller's silence
-            self._silence.sign()
-            self._owes_answer = False
+        self.limits.answered()
         if event.line == GREETING and self.scene.settings.interruptible:
             commands += self.turns.release()
         return commands
@@ -329,13 +309,8 @@ class Conversation:
         return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
 
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
-        self._waits = True
-        waits = StartTimer(WAIT, entry["seconds"])
-        return [waits, *self.tools.finish(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
-
-    def _waited(self) -> list[Command]:
-        self._waits = False
-        return []
+        waits = self.limits.wait(entry["seconds"])
+        return [*waits, *self.tools.finish(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
 
     def _use_take_message(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         message, missing = message_from(entry, arguments_of(event))
@@ -373,48 +348,17 @@ class Conversation:
     def _hello_late(self) -> list[Command]:
         return self._greet() if self._awaits_hello else []
 
-    def _first_words_late(self) -> list[Command | Wish]:
-        if self._heard_anybody:
-            return []
-        seconds = self.scene.limits.first_words_seconds
-        if self._occupied:
-            return [StartTimer(FIRST_WORDS, seconds)]
-        return [Leave("nobody_spoke", f"nothing was heard for {seconds:g} s")]
-
-    def _silent(self) -> list[Command | Wish]:
-        limit = self.scene.limits.silence
-        if limit is None or not self._silence.is_counting:
-            return []
-        asked = self._silence.over()
-        if asked < len(limit.lines):
-            return [*self.speech.say(f"silence {asked + 1}", limit.lines[asked], "silence")]
-        return [Close("silent", limit.farewell, "unheard", reason="the caller says nothing")]
-
-    def _warn(self) -> list[Command]:
-        if self.transfers.under_way is not None:
-            return []
-        return self.speech.say("warning", self.scene.limits.duration.warning, "warning")
-
-    def _duration_over(self) -> list[Command | Wish]:
-        duration = self.scene.limits.duration
-        if self.transfers.under_way is not None:  # it ends in a moment, one way or the other
-            return [StartTimer(DURATION, self.transfers.under_way.destination.confirm_seconds + LINE_SECONDS)]
-        return [Close("too_long", duration.farewell, reason=f"the limit is {duration.seconds:g} s")]
-
     @property
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
         collecting = self.keypad.is_collecting or self.transfers.under_way is not None
-        return self.speech.busy or bool(self.tools.running) or collecting or self._waits or self._awaits_hello
+        return (
+            self.speech.busy or bool(self.tools.running) or collecting or self.limits.is_waiting or self._awaits_hello
+        )
 
     def watch(self) -> list[Command]:
-        """Count the silence between all that happens; before the first words another limit holds."""
-        limit = self.scene.limits.silence
-        if limit is None:
-            return []
-        counts = self.scene.active and self.scene.attached and not self.scene.ending and self._heard_anybody
-        busy = not counts or self.scene.caller_speaks or self._occupied
-        return [*self._silence.watch(busy=busy, at=self.scene.at, limit=limit.after_seconds)]
+        """Count the silence between all that happens."""
+        return self.limits.watch(busy=not self.limits.counts_silence or self._occupied)
 
 
 def _hang_up() -> list[Command]:
@@ -434,11 +378,11 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     RESPONSE: Conversation._response_late,
     CONFIRM: lambda talk: talk.turns.late(),
     HELLO: Conversation._hello_late,
-    FIRST_WORDS: Conversation._first_words_late,
-    silence.TIMER: Conversation._silent,
-    WARNING: Conversation._warn,
-    DURATION: Conversation._duration_over,
-    WAIT: Conversation._waited,
+    FIRST_WORDS: lambda talk: talk.limits.first_words_late(busy=talk._occupied),
+    SILENCE: lambda talk: talk.limits.silent(),
+    WARNING: lambda talk: talk.limits.warn(),
+    DURATION: lambda talk: talk.limits.over(),
+    WAIT: lambda talk: talk.limits.waited(),
     TRANSFER: lambda talk: talk.transfers.late(),
     HANG_UP: Conversation._hang_up_at_last,
     COLLECTING: lambda talk: talk.keypad.collected(),

@@ -26,6 +26,7 @@ FLOORS: list[set[str]] = [
     {"confirmation", "recorded", "speech", "items"},
     {"deviations", "retold", "tool_calls", "turns", "guard"},
     {"keypad", "transfers"},
+    {"limits"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

@@ -20,11 +20,12 @@ from runtime.commands import (
     StartTimer,
 )
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
+from runtime.greeting import GREETING, Greeting
+from runtime.greeting import TIMER as HELLO
 from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
-from runtime.receipt import likeness
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
 from runtime.speech import LINE_SECONDS, Speech, is_own
@@ -36,13 +37,10 @@ from runtime.transfers import Transfers
 from runtime.turns import AnsweredBy, Turns
 from runtime.wishes import Close, GiveUp, Wish
 
-HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
-GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 
-GREETING, FAREWELL = "greeting", "farewell"
-HELLO, HANG_UP = "hello", "hang up"
-"""The names of timers."""
+FAREWELL = "farewell"
+HANG_UP = "hang up"
 
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
@@ -58,15 +56,14 @@ class Conversation:
     items: Items
     tools: ToolCalls
     turns: Turns
-    keypad: Keypad
-    guard: Guard
     transfers: Transfers
     limits: Limits
+    greeting: Greeting
+    guard: Guard
+    keypad: Keypad
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
-    _said: dict[str, str] = field(default_factory=dict)
-    _awaits_hello: bool = False
     _hanging_up: e.ToolCalled | None = None
     _last_failure: str = ""
 
@@ -79,10 +76,22 @@ class Conversation:
         tools, turns = ToolCalls(scene, speech, items), Turns(scene, speech, confirmation)
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
             turns.by = AnsweredBy.NOBODY
-        keypad = Keypad(scene, speech, items, tools, turns)
-        guard, transfers = Guard(scene, speech), Transfers(scene, speech, tools)
+        transfers = Transfers(scene, speech, tools)
         limits = Limits(scene, speech, transfers)
-        return cls(arrival, scene, confirmation, speech, items, tools, turns, keypad, guard, transfers, limits)
+        return cls(
+            arrival,
+            scene,
+            confirmation,
+            speech,
+            items,
+            tools,
+            turns,
+            transfers,
+            limits,
+            greeting=Greeting(scene, speech, confirmation, turns, limits),
+            guard=Guard(scene, speech),
+            keypad=Keypad(scene, speech, items, tools, turns),
+        )
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
         """Take one event of the conversation, and return what follows."""
@@ -131,29 +140,10 @@ class Conversation:
         failed = Record("the service refused a session update", told(event), level=logging.ERROR)
         return [failed, *self.turns.settle(by_service=False)]
 
-    # ── the greeting, and who answers the caller's turns ──────────────────────────────────────────────────────
-
     def activate(self) -> list[Command]:
-        """The session stands: greet, or listen."""
+        """The session stands: the time runs, and who has something to say says it."""
         self.scene.active = True
-        commands: list[Command] = [CancelTimer(CONFIRM), *self.limits.activate(), *self.keypad.activate()]
-        if self.scene.settings.greeting is None:
-            return commands
-        if self.scene.settings.wait_for_caller and self.turns.held and not self.turns.waiting:
-            self._awaits_hello = True
-            return [*commands, StartTimer(HELLO, HELLO_SECONDS)]
-        return [*commands, *self._greet()]
-
-    def _greet(self) -> list[Command]:
-        self._awaits_hello = self.turns.waiting = False
-        assert self.scene.settings.greeting is not None, "only who has a greeting greets"
-        within = GREETING_SECONDS if self.turns.held else None
-        greeting = self.speech.say(GREETING, self.scene.settings.greeting, then=self._greeted, within=within)
-        return [CancelTimer(HELLO), *greeting]
-
-    def _greeted(self) -> list[Command]:
-        """The greeting was heard, or never will be: the caller has the word."""
-        return [*self.turns.release(), *self.limits.listen()]
+        return [CancelTimer(CONFIRM), *self.limits.activate(), *self.keypad.activate(), *self.greeting.activate()]
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,18 +156,14 @@ class Conversation:
         self.limits.turn_ended()
         if self.scene.ending:
             return []
-        if self._awaits_hello:
-            return self._greet()
-        return self.turns.ended()
+        return self.greeting.hello() if self.greeting.awaits_hello else self.turns.ended()
 
     def _digit_pressed(self, event: e.DigitPressed) -> list[Command]:
         commands = self.limits.sign()
         commands.append(Record("digit pressed", private={"digit": event.digit}, level=logging.DEBUG))
         if self.scene.ending:
             return commands
-        if self._awaits_hello:
-            commands += self._greet()
-        return commands + self.keypad.press(event.digit)
+        return [*commands, *self.greeting.hello(), *self.keypad.press(event.digit)]
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,8 +182,7 @@ class Conversation:
     def _agent_said(self, event: e.AgentSaid) -> list[Command]:
         self.transcript.say(event.item_id, "agent", event.text)
         self.speech.said(event.response_id)
-        if self.speech.line_of(event.response_id) == GREETING:
-            self._said[event.response_id] = event.text
+        if self.greeting.said(event):
             return []
         record = Record("agent said", private={"text": event.text}, level=logging.DEBUG)
         return [record, *self.guard.said(event)]
@@ -205,16 +190,14 @@ class Conversation:
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
         self.limits.answered()
-        if event.line == GREETING and self.scene.settings.interruptible:
-            commands += self.turns.release()
-        return commands
+        return [*commands, *self.greeting.created(event.line)]
 
     def _response_done(self, event: e.ResponseDone) -> list[Command | Wish]:
         for key in ("input_tokens", "output_tokens", "total_tokens"):
             amount = event.usage.get(key)
             if isinstance(amount, int):
                 self.usage[key] = self.usage.get(key, 0) + amount
-        commands: list[Command | Wish] = [*self._judge_greeting(event)]
+        commands: list[Command | Wish] = [*self.greeting.done(event)]
         self.guard.done(event.response_id)
         failed = event.status == "failed"
         if failed:
@@ -229,19 +212,6 @@ class Conversation:
         commands += self._tell_lost()
         whole = self._hanging_up is not None and self._hanging_up.response_id == event.response_id
         return commands + (self._hang_up_at_last() if whole else [])
-
-    def _judge_greeting(self, event: e.ResponseDone) -> list[Command]:
-        """Compare what was said with the declared greeting, once it was said to its end."""
-        text = self._said.pop(event.response_id, None)
-        if text is None:
-            return []
-        private = {"declared": self.scene.settings.greeting, "text": text}
-        if event.status != "completed":
-            return [Record("the greeting was broken off", {"status": event.status}, private)]
-        alike = likeness(self.scene.settings.greeting or "", text)
-        self.confirmation.receipt = self.confirmation.receipt.with_greeting(alike)
-        level = logging.WARNING if alike == "different" else logging.INFO
-        return [Record("greeting", {"likeness": alike}, private, level)]
 
     def _playback_started(self, event: e.PlaybackStarted) -> list[Command]:
         self.speech.started(event.response_id)
@@ -345,16 +315,11 @@ class Conversation:
     def _response_late(self) -> list[Command | Wish]:
         return [*self.speech.responses.waited(), *self._tell_lost()]
 
-    def _hello_late(self) -> list[Command]:
-        return self._greet() if self._awaits_hello else []
-
     @property
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
-        collecting = self.keypad.is_collecting or self.transfers.under_way is not None
-        return (
-            self.speech.busy or bool(self.tools.running) or collecting or self.limits.is_waiting or self._awaits_hello
-        )
+        waiting = self.limits.is_waiting or self.greeting.awaits_hello or self.keypad.is_collecting
+        return self.speech.busy or bool(self.tools.running) or waiting or self.transfers.under_way is not None
 
     def watch(self) -> list[Command]:
         """Count the silence between all that happens."""
@@ -377,7 +342,7 @@ _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[
 _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     RESPONSE: Conversation._response_late,
     CONFIRM: lambda talk: talk.turns.late(),
-    HELLO: Conversation._hello_late,
+    HELLO: lambda talk: talk.greeting.hello(),
     FIRST_WORDS: lambda talk: talk.limits.first_words_late(busy=talk._occupied),
     SILENCE: lambda talk: talk.limits.silent(),
     WARNING: lambda talk: talk.limits.warn(),

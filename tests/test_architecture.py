@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"deviations", "retold", "tool_calls", "turns", "guard"},
     {"keypad", "transfers"},
     {"limits"},
+    {"greeting"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

@@ -268,7 +268,7 @@ class Call:
             return self._hang_up(outcome, wish.reason)
         self._begin_ending(outcome)
         fields = {"outcome": outcome.value} | ({"reason": wish.reason} if wish.reason else {})
-        return [Record("saying goodbye", fields), CancelTimer(FIRST_WORDS), *self._talk.close(wish)]
+        return [Record("saying goodbye", fields), CancelTimer(FIRST_WORDS), *self._talk.farewell.close(wish)]
 
     def _begin_ending(self, outcome: Outcome) -> None:
         self.state, self.outcome = State.ENDING, outcome

@@ -15,11 +15,11 @@ from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
     Command,
-    HangUp,
     Record,
-    StartTimer,
 )
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
+from runtime.farewell import TIMER as HANG_UP
+from runtime.farewell import Farewell
 from runtime.greeting import GREETING, Greeting
 from runtime.greeting import TIMER as HELLO
 from runtime.guard import Guard
@@ -28,19 +28,14 @@ from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
-from runtime.speech import LINE_SECONDS, Speech, is_own
+from runtime.speech import Speech, is_own
 from runtime.tool_calls import TIMER as SLOW
 from runtime.tool_calls import ToolCalls, arguments_of
 from runtime.transcript import Transcript
 from runtime.transfers import TIMER as TRANSFER
 from runtime.transfers import Transfers
 from runtime.turns import AnsweredBy, Turns
-from runtime.wishes import Close, GiveUp, Wish
-
-WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
-
-FAREWELL = "farewell"
-HANG_UP = "hang up"
+from runtime.wishes import GiveUp, Wish
 
 _QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
 
@@ -61,10 +56,10 @@ class Conversation:
     greeting: Greeting
     guard: Guard
     keypad: Keypad
+    farewell: Farewell
     transcript: Transcript = field(default_factory=Transcript)
     usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
-    _hanging_up: e.ToolCalled | None = None
     _last_failure: str = ""
 
     @classmethod
@@ -91,6 +86,7 @@ class Conversation:
             greeting=Greeting(scene, speech, confirmation, turns, limits),
             guard=Guard(scene, speech),
             keypad=Keypad(scene, speech, items, tools, turns),
+            farewell=Farewell(scene, speech, tools),
         )
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
@@ -190,7 +186,8 @@ class Conversation:
     def _response_created(self, event: e.ResponseCreated) -> list[Command]:
         commands = self.speech.created(event.response_id, event.line)
         self.limits.answered()
-        return [*commands, *self.greeting.created(event.line)]
+        commands += self.greeting.created(event.line)
+        return commands
 
     def _response_done(self, event: e.ResponseDone) -> list[Command | Wish]:
         for key in ("input_tokens", "output_tokens", "total_tokens"):
@@ -210,8 +207,8 @@ class Conversation:
         if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
             commands += self.speech.over(event.response_id)  # nothing more of it will be played
         commands += self._tell_lost()
-        whole = self._hanging_up is not None and self._hanging_up.response_id == event.response_id
-        return commands + (self._hang_up_at_last() if whole else [])
+        commands += self.farewell.done(event.response_id)
+        return commands
 
     def _playback_started(self, event: e.PlaybackStarted) -> list[Command]:
         self.speech.started(event.response_id)
@@ -257,27 +254,6 @@ class Conversation:
 
     # ── our own tools ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _use_hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
-        """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
-        if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
-            self._hanging_up = event
-            return [StartTimer(HANG_UP, WHOLE_SECONDS)]
-        return self._hang_up(event, entry)
-
-    def _hang_up_at_last(self) -> list[Command | Wish]:
-        """The response in which the model hung up is whole, so that it is known what else it said and called."""
-        event, self._hanging_up = self._hanging_up, None
-        if event is None or self.scene.ending:
-            return []
-        return [CancelTimer(HANG_UP), *self._hang_up(event, self.scene.conduct.tools[event.name])]
-
-    def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
-        if len(self.tools.running) > 1:
-            return [*self.tools.finish(event.tool_call_id, "Not yet: another tool still runs. Wait for its result.")]
-        said = "farewell" not in entry and self.speech.has_words(event.response_id)
-        after = event.response_id if said else ""
-        return [Close("agent_hung_up", entry.get("farewell"), "goodbye", after, cuts=False)]
-
     def _use_wait(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command]:
         waits = self.limits.wait(entry["seconds"])
         return [*waits, *self.tools.finish(event.tool_call_id, "Say nothing until the caller speaks.", go_on=False)]
@@ -288,19 +264,6 @@ class Conversation:
             return self.tools.finish(event.tool_call_id, missing)
         taken = Record("message taken", {"tool": event.name}, {"message": message})
         return [taken, *self.tools.finish(event.tool_call_id, "The message is kept.")]
-
-    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def close(self, wish: Close) -> list[Command]:
-        """Say the last words, or let those that are being said be heard, and then hang up.
-
-        A limit does not wait for the end of a long answer, which would leave no time for the farewell.
-        """
-        forgotten = self.speech.forget()
-        if wish.after:
-            return [*forgotten, *self.speech.after(wish.after, FAREWELL, _hang_up, LINE_SECONDS)]
-        cut = self.speech.cut() if wish.cuts else []
-        return [*forgotten, *cut, *self.speech.say(FAREWELL, wish.words, wish.freely, _hang_up, LINE_SECONDS)]
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -326,12 +289,8 @@ class Conversation:
         return self.limits.watch(busy=not self.limits.counts_silence or self._occupied)
 
 
-def _hang_up() -> list[Command]:
-    return [HangUp()]
-
-
 _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[Any]]] = {
-    "hang_up": Conversation._use_hang_up,
+    "hang_up": lambda talk, event, entry: talk.farewell.use(event, entry),
     "hand_off": lambda talk, event, entry: talk.transfers.hand_off(event, entry),
     "transfer": lambda talk, event, entry: talk.transfers.use(event),
     "keypad": lambda talk, event, entry: talk.keypad.use(event, entry),
@@ -349,7 +308,7 @@ _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
     DURATION: lambda talk: talk.limits.over(),
     WAIT: lambda talk: talk.limits.waited(),
     TRANSFER: lambda talk: talk.transfers.late(),
-    HANG_UP: Conversation._hang_up_at_last,
+    HANG_UP: lambda talk: talk.farewell.late(),
     COLLECTING: lambda talk: talk.keypad.collected(),
     GATHERING: lambda talk: talk.keypad.gathered(),
 }

@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"events", "scene"},
     {"confirmation", "recorded", "speech", "items"},
     {"deviations", "retold", "tool_calls", "turns", "guard"},
-    {"keypad", "transfers"},
+    {"keypad", "transfers", "farewell"},
     {"limits"},
     {"greeting"},
     {"conversation"},

@@ -347,7 +347,7 @@ class Call:
         fields |= {"reason": reason} if reason else {}
         receipt, talk = self.receipt, self.conversation
         known = {"greeting": receipt.greeting, "revision": receipt.revision, "digest": receipt.digest}
-        fields |= {name: value for name, value in known.items() if value} | (talk.usage if talk else {})
+        fields |= {name: value for name, value in known.items() if value} | (talk.answers.usage if talk else {})
         fields |= self.chain.told() if outcome not in USUAL | DECLINED else {}
         level = logging.ERROR if badly else logging.INFO if outcome in USUAL else logging.WARNING
         spoken = {"transcript": talk.transcript.lines() if talk else []}

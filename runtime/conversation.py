@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime import events as e
 from runtime import speech
+from runtime.answers import Answers
 from runtime.built_in import message_from
 from runtime.commands import (
     CancelTimer,
@@ -20,24 +21,22 @@ from runtime.commands import (
 from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
 from runtime.farewell import TIMER as HANG_UP
 from runtime.farewell import Farewell
-from runtime.greeting import GREETING, Greeting
 from runtime.greeting import TIMER as HELLO
+from runtime.greeting import Greeting
 from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
-from runtime.speech import Speech, is_own
+from runtime.speech import Speech
 from runtime.tool_calls import TIMER as SLOW
 from runtime.tool_calls import ToolCalls, arguments_of
 from runtime.transcript import Transcript
 from runtime.transfers import TIMER as TRANSFER
 from runtime.transfers import Transfers
 from runtime.turns import AnsweredBy, Turns
-from runtime.wishes import GiveUp, Wish
-
-_QUOTA = {"insufficient_quota", "rate_limit_exceeded"}
+from runtime.wishes import Wish
 
 
 @dataclass(slots=True)
@@ -57,10 +56,9 @@ class Conversation:
     guard: Guard
     keypad: Keypad
     farewell: Farewell
+    answers: Answers
     transcript: Transcript = field(default_factory=Transcript)
-    usage: dict[str, int] = field(default_factory=dict)
     expired: bool = False
-    _last_failure: str = ""
 
     @classmethod
     def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
@@ -87,6 +85,7 @@ class Conversation:
             guard=Guard(scene, speech),
             keypad=Keypad(scene, speech, items, tools, turns),
             farewell=Farewell(scene, speech, tools),
+            answers=Answers(scene, speech),
         )
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
@@ -190,25 +189,8 @@ class Conversation:
         return commands
 
     def _response_done(self, event: e.ResponseDone) -> list[Command | Wish]:
-        for key in ("input_tokens", "output_tokens", "total_tokens"):
-            amount = event.usage.get(key)
-            if isinstance(amount, int):
-                self.usage[key] = self.usage.get(key, 0) + amount
-        commands: list[Command | Wish] = [*self.greeting.done(event)]
         self.guard.done(event.response_id)
-        failed = event.status == "failed"
-        if failed:
-            self._last_failure = event.reason or "failed"
-            commands.append(Record("a response failed", {"reason": event.reason}, level=logging.WARNING))
-        commands += self.speech.responses.done(event.response_id, event.line, failed=failed)
-        if failed and event.line is None and not self.scene.ending:  # the service's own answer to the caller
-            commands += self.speech.answer()
-        unheard = event.status == "incomplete" and event.response_id in self.speech.playing  # cut short, and played on
-        if event.status != "completed" and not unheard and not (failed and event.line == GREETING):
-            commands += self.speech.over(event.response_id)  # nothing more of it will be played
-        commands += self._tell_lost()
-        commands += self.farewell.done(event.response_id)
-        return commands
+        return [*self.greeting.done(event), *self.answers.done(event), *self.farewell.done(event.response_id)]
 
     def _playback_started(self, event: e.PlaybackStarted) -> list[Command]:
         self.speech.started(event.response_id)
@@ -217,19 +199,6 @@ class Conversation:
 
     def _playback_ended(self, event: e.PlaybackEnded) -> list[Command]:
         return self.speech.over(event.response_id)
-
-    def _tell_lost(self) -> list[Command | Wish]:
-        """Tell loudly of responses that were asked for in vain. A model that never answers is no conversation."""
-        commands: list[Command | Wish] = []
-        lost, self.speech.responses.lost = self.speech.responses.lost, []
-        for line in lost:
-            commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
-            commands += self.speech.follow(line)
-            unanswered = is_own(line) or (line == GREETING and self._last_failure)
-            if not self.scene.ending and unanswered:
-                cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
-                commands.append(GiveUp(cause, "the model does not answer"))
-        return commands
 
     # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -275,9 +244,6 @@ class Conversation:
         late = _LATE.get(event.name)
         return [*late(self)] if late and (not self.scene.ending or event.name in _ALSO_ENDING) else []
 
-    def _response_late(self) -> list[Command | Wish]:
-        return [*self.speech.responses.waited(), *self._tell_lost()]
-
     @property
     def _occupied(self) -> bool:
         """Whether something goes on that the caller may be waiting for."""
@@ -299,7 +265,7 @@ _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[
 }
 
 _LATE: dict[str, Callable[[Conversation], list[Any]]] = {
-    RESPONSE: Conversation._response_late,
+    RESPONSE: lambda talk: talk.answers.late(),
     CONFIRM: lambda talk: talk.turns.late(),
     HELLO: lambda talk: talk.greeting.hello(),
     FIRST_WORDS: lambda talk: talk.limits.first_words_late(busy=talk._occupied),

@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"keypad", "transfers", "farewell"},
     {"limits"},
     {"greeting"},
+    {"answers"},
     {"conversation"},
     {"call"},
     # nothing above this line does I/O, waits, logs, or reads a clock or the environment

@@ -608,7 +608,7 @@ def test_usage_is_added_up_as_it_comes() -> None:
     for number in (1, 2):
         play >> e.ResponseCreated(f"resp_{number}")
         play >> e.ResponseDone(f"resp_{number}", "completed", usage={"total_tokens": 10, "input_tokens": 7})
-    assert play.talk.usage == {"total_tokens": 20, "input_tokens": 14}
+    assert play.talk.answers.usage == {"total_tokens": 20, "input_tokens": 14}
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -253,7 +253,7 @@ class Call:
         return [Record("sideband closed", fields, level=logging.DEBUG), *detached, Attach(again=True)]
 
     def _attach_again_failed(self, event: e.AttachFailed) -> list[Command]:
-        if self._talk.expired:
+        if self._talk.refusals.expired:
             return self._hang_up(Outcome.EXPIRED, "the service allows 60 minutes")
         if event.gone:
             return self._hang_up(Outcome.TRANSFERRED if self._talk.transfers.is_referred else Outcome.CALLER_HUNG_UP)

@@ -18,7 +18,7 @@ from runtime.commands import (
     Command,
     Record,
 )
-from runtime.confirmation import BUSY, CONFIRM, EXPIRED, HARMLESS, Confirmation, told
+from runtime.confirmation import CONFIRM, Confirmation
 from runtime.farewell import TIMER as HANG_UP
 from runtime.farewell import Farewell
 from runtime.greeting import TIMER as HELLO
@@ -27,6 +27,7 @@ from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
 from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
+from runtime.refusals import Refusals
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
 from runtime.speech import Speech
@@ -57,8 +58,8 @@ class Conversation:
     keypad: Keypad
     farewell: Farewell
     answers: Answers
+    refusals: Refusals
     transcript: Transcript = field(default_factory=Transcript)
-    expired: bool = False
 
     @classmethod
     def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
@@ -86,6 +87,7 @@ class Conversation:
             keypad=Keypad(scene, speech, items, tools, turns),
             farewell=Farewell(scene, speech, tools),
             answers=Answers(scene, speech),
+            refusals=Refusals(speech, confirmation, turns),
         )
 
     def handle(self, event: e.Event) -> list[Command | Wish]:
@@ -113,27 +115,6 @@ class Conversation:
         detection = event.session.get("audio", {}).get("input", {}).get("turn_detection") or {}
         settled = self.turns.settle(by_service=detection.get("create_response") is True)
         return [CancelTimer(CONFIRM), *self.confirmed(event.session), *settled]
-
-    def _refused(self, event: e.ServiceRefused) -> list[Command]:
-        if event.code == BUSY:
-            record = Record("a response was active already; asked again later", level=logging.DEBUG)
-            return [record, *self.speech.responses.refused(event.event_id, event.message)]
-        if event.code == EXPIRED:
-            self.expired = True
-            return [Record("the service's limit of 60 minutes is reached", told(event))]
-        if event.code in HARMLESS:
-            return [Record("the service refused a late event", told(event), level=logging.DEBUG)]
-        if self.confirmation.is_answered_by(event, waiting=self.turns.asked):
-            return self._update_refused(event)
-        fields = {"code": event.code, "parameter": event.parameter}
-        return [Record("the service refused an event", fields, {"said": event.message}, logging.WARNING)]
-
-    def _update_refused(self, event: e.ServiceRefused) -> list[Command]:
-        if record := self.confirmation.leave_out(event):
-            held, asked = self.turns.held, self.turns.asked
-            return [*record, self.confirmation.release() if asked else self.confirmation.update(held=held)]
-        failed = Record("the service refused a session update", told(event), level=logging.ERROR)
-        return [failed, *self.turns.settle(by_service=False)]
 
     def activate(self) -> list[Command]:
         """The session stands: the time runs, and who has something to say says it."""
@@ -300,7 +281,7 @@ _TABLE: dict[type[e.Event], Callable[[Conversation, Any], list[Any]]] = {
     e.Referred: lambda talk, event: talk.transfers.referred(event),
     e.ReferFailed: lambda talk, event: talk.transfers.failed(event.reason),
     e.SessionConfirmed: Conversation._reconfirmed,
-    e.ServiceRefused: Conversation._refused,
+    e.ServiceRefused: lambda talk, event: talk.refusals.take(event),
     e.TimerFired: Conversation._timer_fired,
 }
 CONVERSATION = frozenset(_TABLE)

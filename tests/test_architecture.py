@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"events", "scene"},
     {"confirmation", "recorded", "speech", "items"},
     {"deviations", "retold", "tool_calls", "turns", "guard"},
-    {"keypad", "transfers", "farewell"},
+    {"keypad", "transfers", "farewell", "refusals"},
     {"limits"},
     {"greeting"},
     {"answers"},

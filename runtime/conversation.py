@@ -1,7 +1,7 @@
-"""What happens between a call's accept and its end: who speaks, which tools run, what the limits say. Pure.
+"""What happens between a call's accept and its end: the parts of a conversation, and which takes what happens. Pure.
 
-Its handlers give commands, as those of `runtime.call` do. How the call itself ends is decided there: a conversation
-only wishes for it (`runtime.wishes`).
+Each part owns what it knows and gives commands back; here is only what concerns several of them, and in which order.
+How the call itself ends is decided in `runtime.call`: a conversation only wishes for it (`runtime.wishes`).
 """
 
 import logging
@@ -10,19 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import events as e
-from runtime import speech
 from runtime.answers import Answers
 from runtime.built_in import message_from
-from runtime.commands import (
-    CancelTimer,
-    Command,
-    Record,
-)
+from runtime.commands import CancelTimer, Command, Record
 from runtime.confirmation import CONFIRM, Confirmation
-from runtime.farewell import TIMER as HANG_UP
-from runtime.farewell import Farewell
-from runtime.greeting import TIMER as HELLO
-from runtime.greeting import Greeting
+from runtime.farewell import HANG_UP, Farewell
+from runtime.greeting import HELLO, Greeting
 from runtime.guard import Guard
 from runtime.items import Items
 from runtime.keypad import COLLECTING, GATHERING, Keypad
@@ -30,19 +23,18 @@ from runtime.limits import DURATION, FIRST_WORDS, SILENCE, WAIT, WARNING, Limits
 from runtime.refusals import Refusals
 from runtime.responses import TIMER as RESPONSE
 from runtime.scene import Scene
+from runtime.speech import TIMER as HEARD
 from runtime.speech import Speech
-from runtime.tool_calls import TIMER as SLOW
-from runtime.tool_calls import ToolCalls, arguments_of
+from runtime.tool_calls import SLOW, ToolCalls, arguments_of
 from runtime.transcript import Transcript
-from runtime.transfers import TIMER as TRANSFER
-from runtime.transfers import Transfers
+from runtime.transfers import TRANSFER, Transfers
 from runtime.turns import AnsweredBy, Turns
 from runtime.wishes import Wish
 
 
 @dataclass(slots=True)
 class Conversation:
-    """One call's conversation."""
+    """One call's conversation. `scene` is what all of its parts read."""
 
     arrival: e.CallArrived
     scene: Scene
@@ -94,7 +86,7 @@ class Conversation:
         """Take one event of the conversation, and return what follows."""
         return _TABLE[type(event)](self, event)
 
-    # ── the session, told and confirmed ───────────────────────────────────────────────────────────────────────
+    # ── the session ───────────────────────────────────────────────────────────────────────────────────────────
 
     def attach(self) -> list[Command]:
         """Tell the service our settings, and everything that it has not confirmed to have."""
@@ -178,9 +170,6 @@ class Conversation:
         line = self.speech.line_of(event.response_id)
         return [Record("audible", {"line": line} if line else {}, level=logging.DEBUG)]
 
-    def _playback_ended(self, event: e.PlaybackEnded) -> list[Command]:
-        return self.speech.over(event.response_id)
-
     # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tool_called(self, event: e.ToolCalled) -> list[Command | Wish]:
@@ -192,9 +181,6 @@ class Conversation:
         entry = self.tools.entry(event.name)
         use = _USES.get(entry.get("use", ""))
         return [record, *(use(self, event, entry) if use else self.tools.run(event))]
-
-    def _tool_finished(self, event: e.ToolFinished) -> list[Command]:
-        return self.tools.finished(event)
 
     def _handed_off(self, event: e.HandedOff) -> list[Command]:
         """Another agent goes on: its instructions and tools, the same voice, limits and findings."""
@@ -218,8 +204,8 @@ class Conversation:
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _timer_fired(self, event: e.TimerFired) -> list[Command | Wish]:
-        if event.name.startswith(speech.TIMER):
-            return [*self.speech.late(event.name.removeprefix(speech.TIMER))]
+        if event.name.startswith(HEARD):
+            return [*self.speech.late(event.name.removeprefix(HEARD))]
         if event.name.startswith(SLOW):
             return [] if self.scene.ending else [*self.tools.slow(event.name.removeprefix(SLOW))]
         late = _LATE.get(event.name)
@@ -274,9 +260,9 @@ _TABLE: dict[type[e.Event], Callable[[Conversation, Any], list[Any]]] = {
     e.ResponseCreated: Conversation._response_created,
     e.ResponseDone: Conversation._response_done,
     e.PlaybackStarted: Conversation._playback_started,
-    e.PlaybackEnded: Conversation._playback_ended,
+    e.PlaybackEnded: lambda talk, event: talk.speech.over(event.response_id),
     e.ToolCalled: Conversation._tool_called,
-    e.ToolFinished: Conversation._tool_finished,
+    e.ToolFinished: lambda talk, event: talk.tools.finished(event),
     e.HandedOff: Conversation._handed_off,
     e.Referred: lambda talk, event: talk.transfers.referred(event),
     e.ReferFailed: lambda talk, event: talk.transfers.failed(event.reason),

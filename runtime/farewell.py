@@ -17,7 +17,7 @@ from runtime.wishes import Close, Wish
 WHOLE_SECONDS = 5.0  # for the end of a response that hangs up, should it never be told
 
 FAREWELL = "farewell"  # the line
-TIMER = "hang up"
+HANG_UP = "hang up"  # the timer
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Farewell:
         """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
         if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
             self._hanging_up = event
-            return [StartTimer(TIMER, WHOLE_SECONDS)]
+            return [StartTimer(HANG_UP, WHOLE_SECONDS)]
         return self._hang_up(event, entry)
 
     def done(self, response_id: str) -> list[Command | Wish]:
@@ -46,7 +46,7 @@ class Farewell:
         event, self._hanging_up = self._hanging_up, None
         if event is None or self.scene.ending:
             return []
-        return [CancelTimer(TIMER), *self._hang_up(event, self.scene.conduct.tools[event.name])]
+        return [CancelTimer(HANG_UP), *self._hang_up(event, self.scene.conduct.tools[event.name])]
 
     def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:

@@ -19,7 +19,7 @@ HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then th
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 
 GREETING = "greeting"  # the line
-TIMER = "hello"
+HELLO = "hello"  # the timer
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Greeting:
             return []
         if settings.wait_for_caller and self.turns.held and not self.turns.waiting:
             self.awaits_hello = True
-            return [StartTimer(TIMER, HELLO_SECONDS)]
+            return [StartTimer(HELLO, HELLO_SECONDS)]
         return self._greet()
 
     def hello(self) -> list[Command]:
@@ -53,7 +53,7 @@ class Greeting:
         words = self.scene.settings.greeting
         assert words is not None, "only who has a greeting greets"
         within = GREETING_SECONDS if self.turns.held else None
-        return [CancelTimer(TIMER), *self.speech.say(GREETING, words, then=self._greeted, within=within)]
+        return [CancelTimer(HELLO), *self.speech.say(GREETING, words, then=self._greeted, within=within)]
 
     def _greeted(self) -> list[Command]:
         """The greeting was heard, or never will be: the caller has the word."""

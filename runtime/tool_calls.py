@@ -15,7 +15,7 @@ from runtime.items import Items
 from runtime.scene import Scene
 from runtime.speech import AFTER, Speech
 
-TIMER = "slow "  # and a tool call's id: the time until the next line while it runs
+SLOW = "slow "  # and a tool call's id: the time until the next line while it runs
 
 _ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever
 
@@ -57,7 +57,7 @@ class ToolCalls:
     def run(self, event: e.ToolCalled) -> list[Command]:
         """Run a tool of the author's."""
         lines = self.entry(event.name).get("while_running")
-        slow = [StartTimer(TIMER + event.tool_call_id, lines["after_seconds"])] if lines else []
+        slow = [StartTimer(SLOW + event.tool_call_id, lines["after_seconds"])] if lines else []
         return [RunTool(event.tool_call_id, event.name, event.arguments), *slow]
 
     def slow(self, tool_call_id: str) -> list[Command]:
@@ -66,7 +66,7 @@ class ToolCalls:
         lines = self.entry(running.name).get("while_running") if running else None
         if running is None or lines is None or running.lines >= lines["repeat"]:
             return []
-        again = StartTimer(TIMER + tool_call_id, lines["after_seconds"])
+        again = StartTimer(SLOW + tool_call_id, lines["after_seconds"])
         if self.speech.busy or self.scene.caller_speaks:
             return [again]
         words = lines["lines"][running.lines % len(lines["lines"])]
@@ -80,7 +80,7 @@ class ToolCalls:
         level = logging.WARNING if event.failed else logging.INFO
         record = Record("tool finished", fields, {"result": event.output}, level)
         entry = self.entry(event.name)
-        quiet: list[Command] = [CancelTimer(TIMER + event.tool_call_id)] if "while_running" in entry else []
+        quiet: list[Command] = [CancelTimer(SLOW + event.tool_call_id)] if "while_running" in entry else []
         words = entry.get("on_timeout") if event.too_slow else None
         said = self.speech.say(f"timeout {event.tool_call_id}", words) if words else []
         return [record, *quiet, *said, *self.finish(event.tool_call_id, event.output, go_on=not words)]

@@ -17,7 +17,7 @@ from runtime.tool_calls import ToolCalls, arguments_of
 from runtime.wishes import Leave, Wish
 
 ANNOUNCE = "announce"  # the line
-TIMER = "transfer"
+TRANSFER = "transfer"  # the timer
 
 _ONE_AT_A_TIME = "The caller is being put through already, and to one place only."
 
@@ -113,7 +113,7 @@ class Transfers:
             return []
         self.under_way.referred = True
         record = Record("transfer relayed", {} if event.certain else {"certain": False})
-        return [record, StartTimer(TIMER, self.under_way.destination.confirm_seconds)]
+        return [record, StartTimer(TRANSFER, self.under_way.destination.confirm_seconds)]
 
     def failed(self, reason: str) -> list[Command | Wish]:
         """The caller is still here: say so, and tell the model what happened."""

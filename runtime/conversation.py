@@ -57,7 +57,7 @@ class Conversation:
     def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
-        scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
+        scene = Scene(arrival.call, arrival.roles, role, role.conduct.limits, began_at=at, at=at)
         confirmation, speech, items = Confirmation(scene), Speech(scene), Items(scene)
         tools, turns = ToolCalls(scene, speech, items), Turns(scene, speech, confirmation)
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):
@@ -219,7 +219,7 @@ class Conversation:
 
     def watch(self) -> list[Command]:
         """Count the silence between all that happens."""
-        return self.limits.watch(busy=not self.limits.counts_silence or self._occupied)
+        return self.limits.watch(busy=self._occupied)
 
 
 _USES: dict[str, Callable[[Conversation, e.ToolCalled, Mapping[str, Any]], list[Any]]] = {

@@ -73,17 +73,14 @@ class Limits:
 
     # ── silence ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def counts_silence(self) -> bool:
-        """Whether who says nothing is silent: the first words were heard, and more of them would be."""
-        scene = self.scene
-        hears = scene.active and scene.attached and not scene.ending
-        return hears and self._heard_anybody and not scene.caller_speaks
-
     def watch(self, *, busy: bool) -> list[Command]:
-        """Count the silence between all that happens."""
-        limit = self.scene.limits.silence
-        return [] if limit is None else self._silence.watch(busy=busy, at=self.scene.at, limit=limit.after_seconds)
+        """Count the silence between all that happens, once the first words were heard."""
+        limit, scene = self.scene.limits.silence, self.scene
+        if limit is None:
+            return []
+        counts = scene.active and scene.attached and not scene.ending and self._heard_anybody
+        busy = busy or not counts or scene.caller_speaks
+        return self._silence.watch(busy=busy, at=scene.at, limit=limit.after_seconds)
 
     def silent(self) -> list[Command | Wish]:
         """The caller has been silent for as long as may be: ask, and at last give up."""

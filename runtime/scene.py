@@ -20,11 +20,12 @@ from runtime.session import SessionSettings
 
 @dataclass(slots=True)
 class Scene:
-    """One call's scene. `role` is who speaks for us now; `found` is what the lookup found."""
+    """One call's scene. `role` is who speaks for us now; `limits` are of who took the call, and survive handoffs."""
 
     call: IncomingCall
     roles: Roles
     role: Role
+    limits: Limits
     began_at: float
     at: float
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -44,11 +45,6 @@ class Scene:
         return self.role.conduct
 
     @property
-    def limits(self) -> Limits:
-        """The limits of who took the call: they survive handoffs."""
-        return next(iter(self.roles.values())).conduct.limits
-
-    @property
     def moment(self) -> datetime:
         """The time of day, which opening hours are asked for."""
         return self.call.started_at + timedelta(seconds=self.at - self.began_at)
@@ -64,4 +60,5 @@ class Scene:
             message = "a template failed with what the lookup found; the defaults stay"
             return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
         self.role = self.roles[self.role.agent.name]
+        self.limits = self.role.conduct.limits
         return []

@@ -10,7 +10,8 @@ from runtime import events as e
 from runtime.commands import Command, Record
 from runtime.greeting import GREETING
 from runtime.scene import Scene
-from runtime.speech import Speech, is_own
+from runtime.session import is_models_own
+from runtime.speech import Speech
 from runtime.wishes import GiveUp, Wish
 
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
@@ -57,7 +58,7 @@ class Answers:
         for line in lost:
             commands.append(Record("the service never gave a response", {"line": line}, level=logging.ERROR))
             commands += self.speech.follow(line)
-            unanswered = is_own(line) or (line == GREETING and self._last_failure)
+            unanswered = is_models_own(line) or (line == GREETING and self._last_failure)
             if not self.scene.ending and unanswered:
                 cause = "quota" if self._last_failure in _QUOTA else "model_unreachable"
                 commands.append(GiveUp(cause, "the model does not answer"))

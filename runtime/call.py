@@ -66,6 +66,7 @@ class Call:
     _certain: bool = True
     _losses: int = 0
     _awaits_lookup: bool = False
+    _is_open: bool = False
     _failed_ending: bool = False
     _unable: Mapping[str, Any] = field(default_factory=dict)
 
@@ -162,13 +163,13 @@ class Call:
     def _learn(self, found: Mapping[str, Any]) -> list[Command]:
         self._awaits_lookup = False
         learned = self._talk.scene.learn(found)
-        return [*learned, *self._resume()] if self._talk.scene.attached else learned
+        return [*learned, *self._resume()] if self._is_open else learned
 
     # ── attaching ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _attach(self, event: e.Attached) -> list[Command]:
         told = Record("attached again", level=logging.WARNING) if self._losses else Record("attached")
-        self._talk.scene.attached = True
+        self._is_open = True
         self._reach("attach")
         return [told] if self._awaits_lookup else [told, *self._resume()]
 
@@ -244,6 +245,7 @@ class Call:
 
     def _sideband_closed(self, event: e.SidebandClosed) -> list[Command]:
         """The code does not tell whether the call is over; attaching again does (protocol 2.7)."""
+        self._is_open = False
         detached = self._talk.detach()
         self._losses += 1
         if self._losses > MAX_LOSSES:

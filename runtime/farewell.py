@@ -27,26 +27,26 @@ class Farewell:
     scene: Scene
     speech: Speech
     tools: ToolCalls
-    _hanging_up: e.ToolCalled | None = None
+    _hanging_up: tuple[e.ToolCalled, Mapping[str, Any]] | None = None
 
     def use(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         """End the call when the goodbye was heard: the declared one, the model's own, or one that it is asked for."""
         if self.speech.responses.active == event.response_id:  # it may still say goodbye, or call another tool
-            self._hanging_up = event
+            self._hanging_up = event, entry
             return [StartTimer(HANG_UP, WHOLE_SECONDS)]
         return self._hang_up(event, entry)
 
     def done(self, response_id: str) -> list[Command | Wish]:
         """A response is whole; when the model hung up in it, it is known now what else it said and called."""
-        whole = self._hanging_up is not None and self._hanging_up.response_id == response_id
+        whole = self._hanging_up is not None and self._hanging_up[0].response_id == response_id
         return self.late() if whole else []
 
     def late(self) -> list[Command | Wish]:
         """The response in which the model hung up is whole, or should have been by now."""
-        event, self._hanging_up = self._hanging_up, None
-        if event is None or self.scene.ending:
+        wanted, self._hanging_up = self._hanging_up, None
+        if wanted is None or self.scene.ending:
             return []
-        return [CancelTimer(HANG_UP), *self._hang_up(event, self.scene.conduct.tools[event.name])]
+        return [CancelTimer(HANG_UP), *self._hang_up(*wanted)]
 
     def _hang_up(self, event: e.ToolCalled, entry: Mapping[str, Any]) -> list[Command | Wish]:
         if len(self.tools.running) > 1:

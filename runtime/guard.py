@@ -12,7 +12,8 @@ from functools import lru_cache
 from runtime import events as e
 from runtime.commands import CheckWords, Command, Record, Send
 from runtime.scene import Scene
-from runtime.speech import Speech, is_own
+from runtime.session import is_models_own
+from runtime.speech import Speech
 
 SLACK = 40  # characters that may stand between the words of a phrase beside those that are written
 CHECK_EVERY = 80  # characters between two questions to the rules: about five seconds of speech
@@ -50,7 +51,7 @@ class Guard:
     def _judge(self, response_id: str, text: str, *, is_whole: bool, ask: bool, new: int = 0) -> list[Command]:
         """Compare what the model says by itself with what it must never say; `new` is where its latest words begin."""
         conduct, line = self.scene.conduct, self.speech.line_of(response_id)
-        if not conduct.guarded or self.scene.ending or (line and not is_own(line)):
+        if not conduct.guarded or self.scene.ending or not is_models_own(line):
             return []
         if found := forbidden(text, conduct.never_say, is_whole=is_whole, new=new):
             return self._stop(response_id, "never_say", found)

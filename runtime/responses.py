@@ -34,15 +34,15 @@ class Request:
 
 @dataclass(slots=True)
 class Responses:
-    """The queue of wanted responses and the one that is active at the service."""
+    """The queue of wanted responses and the one that is active at the service. While `detached` it asks for none."""
 
     active: str | None = None
     lost: list[str] = field(default_factory=list)
+    detached: bool = False
     _wanted: deque[Request] = field(default_factory=deque)
     _sent: Request | None = None
     _begun: Request | None = None
     _resting: bool = False
-    _detached: bool = False
     _count: int = 0
 
     @property
@@ -105,7 +105,7 @@ class Responses:
 
     def detach(self) -> list[Command]:
         """The sideband was lost: what is active is not known any more, what was asked for is wanted again."""
-        self.active, self._begun, self._resting, self._detached = None, None, False, True
+        self.active, self._begun, self._resting, self.detached = None, None, False, True
         if self._sent is not None:
             self._wanted.appendleft(self._sent)
             self._sent = None
@@ -113,7 +113,7 @@ class Responses:
 
     def attach(self) -> list[Command]:
         """The sideband is back: ask again."""
-        self._detached = False
+        self.detached = False
         return self._next()
 
     def _take(self, line: str | None) -> Request | None:
@@ -135,7 +135,7 @@ class Responses:
         return True
 
     def _next(self) -> list[Command]:
-        if self._sent is not None or self._resting or self._detached or not self._wanted:
+        if self._sent is not None or self._resting or self.detached or not self._wanted:
             return []
         if self.active is not None:
             return [StartTimer(TIMER, GIVE_UP_WAITING_SECONDS)]

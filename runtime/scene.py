@@ -52,13 +52,14 @@ class Scene:
     def learn(self, found: Mapping[str, Any]) -> list[Command]:
         """Take what the lookup found into every template of the call, before the service is told of it."""
         team = {name: role.agent for name, role in self.roles.items()}
-        defaults = (self.role.agent.data["lookup"] or {}).get("defaults", {})
+        first = next(iter(team.values()))  # who took the call; another one may have it by now
+        defaults = (first.data["lookup"] or {}).get("defaults", {})
         try:
-            self.roles = roles_for(self.role.agent, self.call, team, found)
+            self.roles = roles_for(first, self.call, team, found)
             self.found = {**defaults, **found}
         except TemplateError as error:
             message = "a template failed with what the lookup found; the defaults stay"
             return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
         self.role = self.roles[self.role.agent.name]
-        self.limits = self.role.conduct.limits
+        self.limits = self.roles[first.name].conduct.limits
         return []

@@ -12,11 +12,10 @@ from typing import Any
 from runtime.commands import CancelTimer, Command, Send, StartTimer
 from runtime.responses import Responses
 from runtime.scene import Scene
-from runtime.session import LINE
+from runtime.session import ANSWER, LINE
 
 TIMER = "heard "  # and the line: when its time to be heard is up
 LINE_SECONDS = 12.0  # the longest that a line may take to be heard before what follows it (protocol 3.5)
-ANSWER, AFTER = "answer", "after "  # the lines whose words the model finds; the second goes before a response's id
 MOST_WAITS = 2  # while the agent speaks, as long again: a goodbye of 20 s is rare, and one whose end is lost ends too
 
 Then = Callable[[], list[Command]]
@@ -28,9 +27,10 @@ class Speech:
     """One call's lines and responses. A line is named; its name comes back in the service's events."""
 
     scene: Scene
-    responses: Responses = field(default_factory=Responses)
+    responses: Responses = field(default_factory=lambda: Responses(detached=True))
     playing: set[str] = field(default_factory=set)
     _lines: dict[str, str] = field(default_factory=dict)
+    _after: dict[str, str] = field(default_factory=dict)
     _then: dict[str, Then] = field(default_factory=dict)
     _waits: dict[str, list[float]] = field(default_factory=dict)
     _spoke: str = ""
@@ -58,10 +58,10 @@ class Speech:
         return self.responses.want(line, {"metadata": {LINE: line}, **response})
 
     def after(self, response_id: str, line: str, then: Then, within: float) -> list[Command]:
-        """Let something follow a response that the model says by itself."""
+        """Let something follow a response that the model says by itself, as if its words were a line's."""
         if self.was_heard(response_id):
             return then()
-        self._lines[response_id] = line
+        self._after[response_id] = line
         return self._await(line, then, within)
 
     def awaits(self, line: str) -> bool:
@@ -105,8 +105,8 @@ class Speech:
         """A response is heard no more: what waited for its line follows."""
         self.playing.discard(response_id)
         self._heard.append(response_id)
-        line = self._lines.pop(response_id, None)
-        return self.follow(line) if line else []
+        lines = self._lines.pop(response_id, None), self._after.pop(response_id, None)
+        return [command for line in lines if line for command in self.follow(line)]
 
     def late(self, line: str) -> list[Command]:
         """A line's time is up. Nobody is cut off in the middle of a word for it, as long as that can be helped."""
@@ -137,8 +137,3 @@ class Speech:
         timers: list[Command] = [CancelTimer(TIMER + line) for line in self._then]
         self._then.clear()
         return timers
-
-
-def is_own(line: str) -> bool:
-    """Tell whether the model finds the words of a line by itself."""
-    return line == ANSWER or line.startswith(AFTER)

@@ -13,7 +13,8 @@ from runtime import events as e
 from runtime.commands import CancelTimer, Command, Record, RunTool, StartTimer
 from runtime.items import Items
 from runtime.scene import Scene
-from runtime.speech import AFTER, Speech
+from runtime.session import AFTER
+from runtime.speech import Speech
 
 SLOW = "slow "  # and a tool call's id: the time until the next line while it runs
 

@@ -1013,3 +1013,44 @@ def test_tracing_is_told_once_for_it_cannot_be_changed() -> None:
     play >> play.arrival >> e.LookedUp({"guest": "Mr. Rossi"}) >> e.Accepted() >> e.Attached()
     play >> e.SessionConfirmed(play.talk.scene.settings.declared(held=False)) >> e.SidebandClosed(1006) >> e.Attached()
     assert "tracing" not in play.sent[0]["session"]
+
+
+# ── two things at once ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_hang_up_that_comes_with_a_handoff_is_still_one_when_the_other_agent_has_none() -> None:
+    play = Play("tools: [{use: hang_up}]\nhandoffs: [{agent: billing, when: About an invoice.}]\n", BILLING).talking()
+    play >> e.ResponseCreated("resp_9") >> e.ToolCalled("call_1", "hang_up", "{}", "resp_9")
+    play >> e.ToolCalled("call_2", "hand_off_to_billing", "{}", "resp_9")
+    play >> e.HandedOff("billing") >> e.ToolFinished("call_2", "hand_off_to_billing", "{}")
+    play >> e.ResponseDone("resp_9", "completed")
+    assert play.call.state is State.ENDING
+
+
+def test_a_result_that_comes_while_the_lookup_is_awaited_is_sent_once_and_after_the_settings() -> None:
+    play = Play('tools: [{entrypoint: "shop:book"}]\n' + LOOKS_UP, read_tool=read_tool)
+    play >> play.arrival >> e.Accepted() >> e.Attached()
+    play >> e.ResponseCreated("resp_1") >> e.ToolCalled("call_1", "book", "{}", "resp_1")
+    play >> e.ResponseDone("resp_1", "completed")
+    assert (play >> e.ToolFinished("call_1", "book", "at eight")).sent == []
+    assert (play >> e.LookedUp({})).types[:2] == ["session.update", "conversation.item.create"]
+
+
+def test_limits_are_of_who_took_the_call_also_when_the_lookup_answers_after_a_handoff() -> None:
+    limits = "limits: {duration: {seconds: 100}}\nhandoffs: [{agent: billing, when: About an invoice.}]\n"
+    play = Play(LOOKS_UP + limits, BILLING, read_tool=read_tool)
+    play >> play.arrival >> e.Accepted() >> e.Attached() >> e.HandedOff("billing") >> e.LookedUp({})
+    play >> play.confirmation()
+    assert 60 < play.started("duration") < 100, "billing has 60 s"
+    assert play.talk.scene.role.agent.name == "billing"
+    assert play.talk.scene.settings.session["audio"]["output"]["voice"] == "marin", "the call's own"
+
+
+def test_the_model_s_own_words_before_a_transfer_are_guarded_too() -> None:
+    bar = "tools: [{use: transfer, destinations: [{name: bar, to: 'sip:bar@example.com', when: Drinks.}]}]\n"
+    play = Play("guardrails: {never_say: [guarantee]}\n" + bar).talking()
+    play >> e.ResponseCreated("resp_9") >> e.AgentSaid("resp_9", "item_9", "One moment.") >> e.PlaybackStarted("resp_9")
+    play >> e.ToolCalled("call_1", "transfer", '{"destination": "bar"}', "resp_9")
+    play >> e.AgentSaying("resp_9", "I guarantee that ")
+    assert play.recorded("stopped what must not be said")
+    assert play.types[:2] == ["response.cancel", "output_audio_buffer.clear"]

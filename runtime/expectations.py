@@ -56,8 +56,8 @@ class PlayedTurn:
 
     `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then. Not `reached`: the call was
     over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
-    those with a tool that the model does not have, and `broken` tells of tools that raised. Not `spoke_over`: the
-    caller was to interrupt, and the agent was not speaking.
+    those that no model can make, each with what stands there and why not, and `broken` tells of tools that raised or
+    took too long. Not `spoke_over`: the caller was to interrupt, and the agent was not speaking.
     """
 
     agent: str = ""
@@ -69,7 +69,7 @@ class PlayedTurn:
     outcome: str = ""
     reached: bool = True
     unasked: int = 0
-    impossible: tuple[tuple[Response, str], ...] = ()
+    impossible: tuple[tuple[Response, str, str], ...] = ()
     broken: tuple[str, ...] = ()
     spoke_over: bool = True
     received: Received = Received()
@@ -147,9 +147,8 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
     if not played.spoke_over:
         told = "the caller speaks over the agent", "the agent was not speaking"
         yield Difference(scenario.file, turn.line, 1, at, "caller", *told)
-    for response, tool in played.impossible:
-        told = f"the model uses {tool}", "the model does not have it"
-        yield Difference(scenario.file, response.line, response.column, at, "model", *told)
+    for response, expected, why_not in played.impossible:
+        yield Difference(scenario.file, response.line, response.column, at, "model", expected, why_not)
     for response in turn.model[len(turn.model) - played.unasked :]:
         told = "the model does what stands here", "the model was not asked for it"
         yield Difference(scenario.file, response.line, response.column, at, "model", *told)

@@ -25,7 +25,7 @@ from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.context import CallContext
 from runtime.definition import Abilities, AgentDefinition, ToolDefinition
-from runtime.errors import ToolError
+from runtime.errors import ToolError, did_you_mean, listing
 from runtime.expectations import (
     Moment,
     Played,
@@ -45,7 +45,7 @@ from runtime.receipt import Receipt
 from runtime.results import Run
 from runtime.ringing import Background, Hands, loopback
 from runtime.runner import Line, Runner
-from runtime.scenarios import Canned, Deed, Response, Scenario, Turn
+from runtime.scenarios import Canned, Deed, Response, Scenario, Turn, Use
 from runtime.session import LINE, is_models_own
 from runtime.settings import Endpoint, samples_kept_in
 from runtime.simulator import clock
@@ -164,7 +164,7 @@ class _Act:
     milliseconds: float | None = None
     reached: bool = False
     unasked: int = 0
-    impossible: list[tuple[Response, str]] = field(default_factory=list)
+    impossible: list[tuple[Response, str, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     spoke_over: bool = True
     agent: str = ""
@@ -305,8 +305,8 @@ class _Stage:
         if not self._lines or (self._lines[0][1].uses and not asked.may_use_tools):
             return NO_LINE
         self._act, line = self._lines.popleft()
-        known = {tool["name"] for tool in asked.tools}
-        self._act.impossible += [(line, use.tool) for use in line.uses if use.tool not in known]
+        parameters = {tool["name"]: tool["parameters"] for tool in asked.tools}
+        self._act.impossible += [(line, *why) for use in line.uses if (why := _why_impossible(use, parameters))]
         uses = [ToolUse(use.tool, json.dumps(use.arguments, ensure_ascii=False)) for use in line.uses]
         return (*line.says, *uses)
 
@@ -316,11 +316,14 @@ class _Stage:
         """Note that the call never came to an end."""
         self._end("failed", "it got stuck and never ended")
 
-    def note(self, words: str, tool: str = "", error: BaseException | None = None) -> None:
-        """Note what was logged, and of a tool that raised, that no model and no caller should ever hear of it."""
-        self._act.tell("log", f"{words}: {_shown(error)}" if error else words)
-        if tool and error and not isinstance(error, ToolError):
-            self._act.broken.append(f"{tool} raised {_shown(error)}")
+    def note(self, words: str) -> None:
+        """Note what was logged."""
+        self._act.tell("log", words)
+
+    def tool_broke(self, tool: str, how: str) -> None:
+        """Note of a tool that raised, or took too long, that no caller should ever hear of it."""
+        if tool not in self._scenario.canned:
+            self._act.broken.append(f"{tool} {how}")
 
     def observe(self, runner: Runner, record: Record) -> None:
         """Note a record of the host's."""
@@ -445,6 +448,17 @@ def _as_played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
     )
 
 
+def _why_impossible(use: Use, parameters: Mapping[str, Mapping[str, Any]]) -> tuple[str, str] | None:
+    """Return what stands in a model's line and why no model can do it: it has no such tool, or no such argument."""
+    if use.tool not in parameters:
+        return f"the model uses {use.tool}", "the model does not have it"
+    known = parameters[use.tool].get("properties", {})
+    if known and (unknown := [name for name in use.arguments if name not in known]):
+        near = did_you_mean(unknown[0], known) or f"It has {listing(list(known), 'and')}."
+        return f"the model uses {use.tool} with {unknown[0]}", f"it has no such argument. {near}"
+    return None
+
+
 def _interrupts(turn: Turn) -> bool:
     return turn.deed is not None and turn.deed.kind == "interrupts"
 
@@ -556,8 +570,11 @@ class _Handler(logging.Handler):
         self._stage = stage
 
     def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        self._stage.note(record.getMessage(), getattr(record, "tool", ""), error)
+        error, words = record.exc_info[1] if record.exc_info else None, record.getMessage()
+        self._stage.note(f"{words}: {_shown(error)}" if error else words)
+        tool = getattr(record, "tool", "")
+        if tool and record.levelno >= logging.ERROR and not isinstance(error, ToolError):
+            self._stage.tool_broke(tool, f"raised {_shown(error)}" if error else "took too long")
 
 
 def _shown(error: BaseException) -> str:

@@ -384,6 +384,23 @@ def test_a_tool_of_one_agents_keypads_name_is_waited_for_where_it_is_another_age
     assert differences(play((desk, billing), steps, tools={"find": {"delay": 5}})) == []
 
 
+def test_an_argument_that_a_tool_does_not_have_is_told_with_the_nearest() -> None:
+    steps = [
+        {"caller": {"says": "Four."}, "model": [{"calls": {"tool": "find", "arguments": {"peple": 4}}}, {"says": "?"}]}
+    ]
+    steps[0]["expect"] = {"calls": "find"}
+    assert differences(play(tool("find"), steps)) == [
+        "model: the model uses find with peple; it has no such argument. Did you mean 'people'?"
+    ]
+
+
+def test_a_tool_that_takes_too_long_fails_the_scenario_unless_it_is_told_to() -> None:
+    steps = [{"caller": {"says": "A table?"}, "model": [{"calls": "find_slowly"}, {"says": "Sorry."}]}]
+    late = tool("find_slowly", timeout_seconds=0.1)
+    assert differences(play(late, steps)) == ["tools: every tool gives a result; find_slowly took too long"]
+    assert differences(play(late, steps, tools={"find_slowly": {"delay": 1}})) == []
+
+
 # ── what is down ──────────────────────────────────────────────────────────────────────────────────────────────
 
 FALLS_BACK = """

@@ -38,13 +38,24 @@ FLOORS: list[set[str]] = [
     {"tools", "minds", "repertoire"},
     {"log", "call_log", "reload", "host", "standin"},
     {"server", "examination", "ringing", "screen", "faults"},
-    {"demo", "handset", "rehearsal"},
+    {"demo", "handset", "stage", "props"},
+    {"rehearsal"},
     {"players"},
     {"verbs"},
     {"cli"},
     {"__main__"},
 ]
-NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "verbs", "minds", "rehearsal"}  # who may import it
+NEAR_THE_SIMULATOR = {
+    "standin",
+    "ringing",
+    "demo",
+    "handset",
+    "verbs",
+    "minds",
+    "rehearsal",
+    "stage",
+    "props",
+}  # who may import it
 CORE = set().union(*FLOORS[: FLOORS.index({"call"}) + 1])
 
 OWNERS = {

@@ -12,7 +12,7 @@ from runtime.expectations import Difference, Moment, Played, how_it_ended
 from runtime.reports import Shade, as_json, count, escaped
 from runtime.scenarios import Scenario
 
-Judgement = Literal["passed", "failed", "skipped", "flaky"]
+Judgment = Literal["passed", "failed", "skipped", "flaky"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Run:
         return tuple(each for each in self.differences if not each.is_skipped)
 
     @property
-    def judgement(self) -> Judgement:
+    def judgment(self) -> Judgment:
         """Whether the run passed."""
         if self.broken or self.failures:
             return "failed"
@@ -48,9 +48,9 @@ class Result:
     runs: tuple[Run, ...]
 
     @property
-    def judgement(self) -> Judgement:
+    def judgment(self) -> Judgment:
         """Whether enough of the runs passed. One of which an expectation was skipped is never a pass."""
-        counted = Counter(run.judgement for run in self.runs)
+        counted = Counter(run.judgment for run in self.runs)
         if counted["passed"] + counted["skipped"] < self.scenario.must_pass:
             return "failed"
         if counted["passed"] < self.scenario.must_pass:
@@ -66,7 +66,7 @@ class Result:
     def telling(self) -> Run:
         """The run to show: the first that did not pass, the failed before the skipped."""
         order = ("failed", "skipped", "passed")
-        return min(self.runs, key=lambda run: order.index(run.judgement))
+        return min(self.runs, key=lambda run: order.index(run.judgment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Report:
     @property
     def counted(self) -> dict[str, int]:
         """How many scenarios passed, failed, were skipped and are flaky."""
-        found = Counter(result.judgement for result in self.results)
+        found = Counter(result.judgment for result in self.results)
         return {name: found[name] for name in ("passed", "failed", "skipped", "flaky")}
 
     @property
@@ -99,17 +99,17 @@ _LONGEST = 300  # characters of a tool's result: what it is about stands at its 
 
 def _text(report: Report, shade: Shade) -> str:
     parts = [f"{problem}\n" for problem in report.problems]
-    parts += [told(result, shade) for result in report.results if result.judgement != "passed"]
+    parts += [told(result, shade) for result in report.results if result.judgment != "passed"]
     return "\n".join([*parts, summary(report, shade)])
 
 
 def told(result: Result, shade: Shade) -> str:
     """Return what became of one scenario in lines: the conversation as it went, what was expected in its place."""
-    scenario, run, judgement = result.scenario, result.telling, result.judgement
-    failed = sum(one.judgement == "failed" for one in result.runs)
+    scenario, run, judgment = result.scenario, result.telling, result.judgment
+    failed = sum(one.judgment == "failed" for one in result.runs)
     runs = f", {failed} of {len(result.runs)} runs failed" if len(result.runs) > 1 else ""
     place = f"{scenario.file}:{scenario.line}"
-    lines = [f"{shade(judgement.upper(), _COLORS.get(judgement, 'green'))} {scenario.name} ({place}{runs})"]
+    lines = [f"{shade(judgment.upper(), _COLORS.get(judgment, 'green'))} {scenario.name} ({place}{runs})"]
     if run.broken:
         lines.append(f"    {run.broken}")
     return "".join(f"{line}\n" for line in [*lines, *_conversation(run, shade)])
@@ -173,11 +173,11 @@ def _as_data(result: Result) -> dict[str, Any]:
         "scenario": scenario.name,
         "file": scenario.file,
         "line": scenario.line,
-        "result": result.judgement,
+        "result": result.judgment,
         "seconds": round(result.seconds, 3),
         "runs": [
             {
-                "result": run.judgement,
+                "result": run.judgment,
                 "broken": run.broken or None,
                 "differences": [
                     {
@@ -224,7 +224,7 @@ def _junit(report: Report, _: Shade) -> str:
 
 
 def _numbers(results: Sequence[Result]) -> dict[str, str]:
-    found = Counter(result.judgement for result in results)
+    found = Counter(result.judgment for result in results)
     seconds = sum(result.seconds for result in results)
     numbers = {"tests": len(results), "failures": found["failed"], "skipped": found["skipped"]}
     return {name: str(number) for name, number in numbers.items()} | {"time": f"{seconds:.3f}"}
@@ -237,7 +237,7 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
     text = _clean(told(result, lambda words, _: words))
     first = next(iter((*run.failures, *run.differences)), None)
     message = _clean(f"{first.expected}; instead, {first.instead}" if first else run.broken)
-    match result.judgement:
+    match result.judgment:
         case "failed":
             ElementTree.SubElement(case, "failure", {"message": message}).text = text
         case "skipped":
@@ -258,7 +258,7 @@ def _github(report: Report, _: Shade) -> str:
         for problem in report.problems
     ]
     for result in report.results:
-        level = {"failed": "error", "skipped": "warning", "flaky": "warning"}.get(result.judgement)
+        level = {"failed": "error", "skipped": "warning", "flaky": "warning"}.get(result.judgment)
         scenario, run = result.scenario, result.telling
         if level and run.broken:
             place = f"file={escaped(scenario.file, ':,')},line={scenario.line}"

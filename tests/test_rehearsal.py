@@ -55,7 +55,7 @@ def test_a_wrong_agent_fails_its_scenarios_with_exactly_these_words(
     (opened,) = open_repertoires([Path()], "")
     assert opened.problems == ()
     results = [Result(scenario, (rehearse(scenario, opened.catalog),)) for scenario in opened.scenarios]
-    assert {result.judgement for result in results} == {"failed"}
+    assert {result.judgment for result in results} == {"failed"}
     assert "\n".join(told(result, lambda words, _: words) for result in results) == Path("told.txt").read_text("utf-8")
 
 
@@ -527,7 +527,7 @@ def test_a_judge_is_asked_with_what_was_said_and_its_verdict_counts() -> None:
 
 def test_without_a_judge_what_it_should_say_is_skipped_and_no_pass() -> None:
     run = play(GREETS, [{"expect": {"judge": "is polite"}}])
-    assert run.judgement == "skipped"
+    assert run.judgment == "skipped"
 
 
 class Breaks:

@@ -30,7 +30,7 @@ def result(*runs: Run, must_pass: int | None = None) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("made", "judgement"),
+    ("made", "judgment"),
     [
         (result(PASSED), "passed"),
         (result(FAILED), "failed"),
@@ -44,8 +44,8 @@ def result(*runs: Run, must_pass: int | None = None) -> Result:
         (result(PASSED, FAILED, SKIPPED, must_pass=2), "skipped"),
     ],
 )
-def test_enough_runs_must_pass_and_a_skipped_one_is_no_pass(made: Result, judgement: str) -> None:
-    assert made.judgement == judgement
+def test_enough_runs_must_pass_and_a_skipped_one_is_no_pass(made: Result, judgment: str) -> None:
+    assert made.judgment == judgment
 
 
 def test_the_run_that_is_shown_is_one_that_did_not_pass() -> None:

@@ -124,7 +124,7 @@ def _rehearsed(
     try:
         for result in players.play(parts):
             done.append(result)
-            bar.show(len(done), sum(one.judgement == "failed" for one in done))
+            bar.show(len(done), sum(one.judgment == "failed" for one in done))
     except KeyboardInterrupt:
         stopped = True
     finally:

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
+from contextlib import suppress
+from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -172,7 +174,7 @@ class ToolModules:
 
     def _with_importers(self, changed: set[str]) -> set[str]:
         """Return the changed modules and all that import them, directly or not."""
-        imports = {name: _imports(known.raw) for name, known in self._known.items()}
+        imports = {name: _imports(known.raw, _package(name, known.file)) for name, known in self._known.items()}
         affected = set(changed)
         while more := {name for name, found in imports.items() if found & affected} - affected:
             affected |= more
@@ -195,7 +197,7 @@ def files_behind(modules: Iterable[str], folders: Iterable[str]) -> set[Path]:
         waiting += [parent] if (parent := name.rpartition(".")[0]) else []
         if file := _file_in(inside, name):
             found.add(file)
-            waiting += _imports(file.read_bytes())
+            waiting += _imports(file.read_bytes(), _package(name, file))
     return found
 
 
@@ -213,7 +215,13 @@ def _signature(file: Path) -> Signature:
         return ()
 
 
-def _imports(raw: bytes) -> set[str]:
+def _package(name: str, file: Path) -> str:
+    """Return the package that a module's relative imports begin at, `""` for none."""
+    return name if file.stem == "__init__" else name.rpartition(".")[0]
+
+
+def _imports(raw: bytes, package: str) -> set[str]:
+    """Return what a module of a package imports, and each imported name as if it were a module too."""
     try:
         tree = ast.parse(raw)
     except (SyntaxError, ValueError):
@@ -222,7 +230,8 @@ def _imports(raw: bytes) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            with suppress(ImportError):  # it leads out of the package
+                origin = resolve_name("." * node.level + (node.module or ""), package)
+                found.update((origin, *(f"{origin}.{alias.name}" for alias in node.names)))
     return found

@@ -1,4 +1,4 @@
-"""Tool modules whose import takes too long: who waits for them, how long, and what becomes of them."""
+"""Tool modules: whose import takes too long, who waits for it and how long; and which files are behind a module."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 
 from runtime.definition import ToolDefinition
 from runtime.errors import EntrypointError
-from runtime.modules import IMPORT_SECONDS, Imports
+from runtime.modules import IMPORT_SECONDS, Imports, files_behind
 
 ROOT = Path(__file__).parents[1]
 LATE = (
@@ -120,3 +120,42 @@ def test_a_command_is_told_before_it_gives_up_and_ends_though_an_import_does_not
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     said = "desk.yaml:3:22: tools[1].entrypoint: the module 'stuck' is still being imported after 0.1 s. "
     assert done.stdout.startswith(said)
+
+
+# ── what is behind a module ───────────────────────────────────────────────────────────────────────────────────
+
+
+def behind(folder: Path, module: str, files: Mapping[str, str]) -> list[str]:
+    """Write files and return which of them are behind a module."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, "utf-8")
+    found = files_behind([module], [str(folder)])
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+@pytest.mark.parametrize(
+    ("imports", "found"),
+    [
+        ("import book.store", ["store"]),
+        ("from book import store", ["store"]),
+        ("from book.store import table", ["store"]),
+        ("from .store import table", ["store"]),
+        ("from . import store, extra", ["extra", "store"]),
+        ("from .deep import table", ["deep/__init__", "store"]),
+        ("from .deep.down import table", ["deep/__init__", "deep/down", "store"]),
+        ("from ..store import table", []),
+        ("from .. import store", []),
+        ("def (", []),
+    ],
+)
+def test_behind_a_module_is_all_that_it_imports(tmp_path: Path, imports: str, found: list[str]) -> None:
+    files = {
+        "book/tools.py": imports, "book/store.py": "", "book/extra.py": "", "book/other.py": "", "store.py": "",
+        "book/deep/__init__.py": "from ..store import table", "book/deep/down.py": "from . import nothing",
+    }  # fmt: skip
+    assert behind(tmp_path, "book.tools", files) == [f"book/{name}.py" for name in sorted([*found, "tools"])]
+
+
+def test_a_module_in_no_package_has_nothing_beside_it(tmp_path: Path) -> None:
+    assert behind(tmp_path, "tools", {"tools.py": "from .store import table", "store.py": ""}) == ["tools.py"]

@@ -439,13 +439,21 @@ def test_a_changed_tool_is_imported_afresh_and_old_calls_keep_the_old_one(folder
     assert answer(old) == '"one"'
 
 
-def test_a_module_that_a_tool_imports_is_read_afresh_too(folder: Path) -> None:
-    (folder.parent / "reloaded_words.py").write_text("WORD = 'one'\n")
-    tool = "from reloaded_words import WORD\n\ndef answer() -> str:\n    return WORD\n"
-    (folder.parent / "reloaded_tool.py").write_text(tool)
-    (folder / "desk.yaml").write_text(MINIMAL + TOOL)
+@pytest.mark.parametrize(
+    ("tool", "words", "imports"),
+    [
+        ("reloaded_tool", "reloaded_words", "from reloaded_words import WORD"),
+        ("reloaded_box.tool", "reloaded_box.words", "from .words import WORD"),
+    ],
+)
+def test_a_module_that_a_tool_imports_is_read_afresh_too(folder: Path, tool: str, words: str, imports: str) -> None:
+    at = {name: folder.parent / f"{name.replace('.', '/')}.py" for name in (tool, words)}
+    at[words].parent.mkdir(exist_ok=True)
+    at[words].write_text("WORD = 'one'\n")
+    at[tool].write_text(f"{imports}\n\ndef answer() -> str:\n    return WORD\n")
+    (folder / "desk.yaml").write_text(MINIMAL + TOOL.replace("reloaded_tool", tool))
     made = reloader(folder)
-    (folder.parent / "reloaded_words.py").write_text("WORD = 'two'\n")
+    at[words].write_text("WORD = 'two'\n")
     reload(made)
     assert says(made) == '"two"'
 

@@ -15,6 +15,8 @@ answers: ["+15550100001"]
 instructions_file: texts/desk.md
 handoffs: [{agent: billing, when: An invoice.}]
 tools: [{use: hang_up}, {entrypoint: "mine.tables:find"}]
+lookup: {entrypoint: "mine.guests:find", defaults: {guest: ""}}
+guardrails: {rules: ["mine.manners:swears"], instead: Excuse me.}
 """
 BILLING = "name: billing\ninstructions: Know invoices.\ntools: [{use: hang_up}]\n"
 NIGHT = 'name: night\nanswers: ["*"]\ninstructions: Take messages.\n'
@@ -34,6 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mine/__init__.py": "",
         "mine/tables.py": "from mine import book\n\ndef find() -> str:\n    return book.NAME\n",
         "mine/book.py": "NAME = 'book'\n",
+        "mine/guests.py": "",
+        "mine/manners.py": "",
         "mine/other.py": "",
     }
     for path, text in files.items():
@@ -75,6 +79,8 @@ def test_one_file_is_played_with_the_whole_catalog(folder: Path) -> None:
         ("agents/desk.scenarios.yaml", ["by day"]),
         ("mine/tables.py", ["by day"]),
         ("mine/book.py", ["by day"]),
+        ("mine/guests.py", ["by day"]),
+        ("mine/manners.py", ["by day"]),
         ("mine/other.py", []),
         ("agents/night.yaml", ["by night"]),
         ("agents/_defaults.yaml", ["by day", "by night"]),

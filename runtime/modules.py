@@ -182,8 +182,9 @@ class ToolModules:
 
 
 def files_behind(modules: Iterable[str], folders: Iterable[str]) -> set[Path]:
-    """Return the files of modules and of all that they import, as far as they lie in these folders.
+    """Return the files of modules and of all that they import, as far as they lie in these folders, links followed.
 
+    Where a module is not, there are the files that it would be, so that one that comes or goes is behind them too.
     Imports nothing. The runtime's own modules are none of them.
     """
     inside = [Path(folder).resolve() for folder in folders]
@@ -195,17 +196,23 @@ def files_behind(modules: Iterable[str], folders: Iterable[str]) -> set[Path]:
             continue
         seen.add(name)
         waiting += [parent] if (parent := name.rpartition(".")[0]) else []
-        if file := _file_in(inside, name):
-            found.add(file)
-            waiting += _imports(file.read_bytes(), _package(name, file))
+        for file in _files_of(inside, name):
+            found.add(file.resolve())
+            with suppress(OSError):  # it is not there, or cannot be read
+                waiting += _imports(file.read_bytes(), _package(name, file))
+                break
     return found
 
 
 def _file_in(folders: Iterable[Path], name: str) -> Path | None:
     """Return the file of a module below these folders, or None where there is none."""
+    return next((file for file in _files_of(folders, name) if file.is_file()), None)
+
+
+def _files_of(folders: Iterable[Path], name: str) -> Iterator[Path]:
+    """Yield the files that a module may be, in the order in which they are looked for."""
     path = name.replace(".", "/")
-    paths = (folder / file for folder in folders for file in (f"{path}/__init__.py", f"{path}.py"))
-    return next((file for file in paths if file.is_file()), None)
+    return (folder / file for folder in folders for file in (f"{path}/__init__.py", f"{path}.py"))
 
 
 def _signature(file: Path) -> Signature:

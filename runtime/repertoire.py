@@ -31,7 +31,8 @@ class Repertoire:
     def folders(self) -> set[Path]:
         """The folders that a change can come from: the catalog's, and those of its tools' modules."""
         modules = {module for agent in self.catalog.agents.values() for module in _modules(agent)}
-        return {self.folder} | {file.parent for file in _files_behind(modules, files.import_folders([self.folder]))}
+        found = _files_behind(modules, files.import_folders([self.folder]))
+        return {self.folder} | {file.parent for file in found if file.is_file()}
 
     def touched_by(self, changed: Iterable[Path], before: Catalog | None = None) -> tuple[Scenario, ...]:
         """Return the scenarios that changed files can touch, and those whose calls another agent took `before`."""
@@ -58,7 +59,7 @@ class _Behind:
         self._known: dict[str, set[Path]] = {}
 
     def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
-        """Return every file, links followed."""
+        """Return every file, and those that a module would be that is not there; links are followed."""
         behind = [self._agent(agent) for agent in cast.team_of(scenario, catalog)]
         file = Path(scenario.file)
         heard = {(file.parent / turn.deed.audio).resolve() for turn in scenario.turns if turn.deed and turn.deed.audio}

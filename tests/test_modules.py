@@ -131,7 +131,7 @@ def behind(folder: Path, module: str, files: Mapping[str, str]) -> list[str]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
     found = files_behind([module], [str(folder)])
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,27 @@ def test_a_change_touches_the_calls_that_come_out_of_the_file(folder: Path, path
     assert touched(path) == names
 
 
+@pytest.mark.parametrize("gone", ["mine/tables.py", "mine/book.py", "mine/guests.py", "mine"])
+def test_a_module_that_is_gone_touches_the_calls_that_it_would_be_used_in(folder: Path, gone: str) -> None:
+    paths = [path for path in (folder / "mine").iterdir() if path.is_relative_to(folder / gone)]
+    for path in paths:
+        path.unlink()
+    assert touched(*map(str, paths)) == ["by day"]
+    assert all(watched.is_dir() for watched in opened().folders)
+
+
+def test_a_module_that_hides_another_touches_its_calls(folder: Path) -> None:
+    assert touched("mine/tables/__init__.py") == ["by day"]
+    assert touched("mine/tables/other.py") == touched("mine.py") == []
+
+
+def test_a_link_to_a_module_is_followed(folder: Path) -> None:
+    (folder / "shared.py").write_text("", "utf-8")
+    (folder / "mine/book.py").unlink()
+    (folder / "mine/book.py").symlink_to("../shared.py")
+    assert touched("shared.py") == ["by day"]
+
+
 def test_a_call_that_another_agent_took_before_is_touched(folder: Path) -> None:
     run_git(folder, "init", "-q", "-b", "main")
     run_git(folder, "add", "-A")

@@ -181,14 +181,17 @@ class ToolModules:
         return affected
 
 
-def files_behind(modules: Iterable[str], folders: Iterable[str]) -> set[Path]:
+def files_behind(modules: Iterable[str], folders: Iterable[str], scripts: Iterable[Path] = ()) -> set[Path]:
     """Return the files of modules and of all that they import, as far as they lie in these folders, links followed.
 
     Where a module is not, there are the files that it would be, so that one that comes or goes is behind them too.
-    Imports nothing. The runtime's own modules are none of them.
+    Scripts find what they import beside themselves too. Imports nothing. The runtime's own modules are none of them.
     """
     inside = [Path(folder).resolve() for folder in folders]
     found: set[Path] = set()
+    for script in (script.resolve() for script in scripts):
+        if any(script.is_relative_to(folder) for folder in inside):
+            found |= {script, *files_behind(_imports_of(script), map(str, (script.parent, *inside)))}
     waiting, seen = list(modules), set[str]()
     while waiting:
         name = waiting.pop()
@@ -220,6 +223,13 @@ def _signature(file: Path) -> Signature:
         return file_signature(file)
     except OSError:
         return ()
+
+
+def _imports_of(script: Path) -> set[str]:
+    try:
+        return _imports(script.read_bytes(), "") if script.suffix == ".py" else set()
+    except OSError:
+        return set()
 
 
 def _package(name: str, file: Path) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from os.path import isfile  # which no word of a command is too long for
 from pathlib import Path
 
 from runtime import cast, files, git, scenarios
@@ -29,10 +31,9 @@ class Repertoire:
 
     @property
     def folders(self) -> set[Path]:
-        """The folders that a change can come from: the catalog's, and those of its tools' modules."""
-        modules = {module for agent in self.catalog.agents.values() for module in _modules(agent)}
-        found = _files_behind(modules, files.import_folders([self.folder]))
-        return {self.folder} | {file.parent for file in found if file.is_file()}
+        """The folders that a change can come from: the catalog's, and those of its tools' modules and programs."""
+        code = (_code(agent, self.folder) for agent in self.catalog.agents.values())
+        return {self.folder} | {file.parent for file in set().union(*code) if isfile(file)}
 
     def touched_by(self, changed: Iterable[Path], before: Catalog | None = None) -> tuple[Scenario, ...]:
         """Return the scenarios that changed files can touch, and those whose calls another agent took `before`."""
@@ -68,8 +69,7 @@ class _Behind:
     def _agent(self, agent: AgentDefinition) -> set[Path]:
         if agent.name not in self._known:
             texts = {Path(agent.file), *_instructions(agent, self._folder)}
-            modules = _files_behind(_modules(agent), files.import_folders([self._folder]))
-            self._known[agent.name] = {path.resolve() for path in texts} | modules
+            self._known[agent.name] = {path.resolve() for path in texts} | _code(agent, self._folder)
         return self._known[agent.name]
 
 
@@ -77,6 +77,18 @@ def _instructions(agent: AgentDefinition, folder: Path) -> set[Path]:
     """Return where an agent's instructions file may be: beside the agent's, or beside the defaults that name it."""
     relative = agent.data.get("instructions_file")
     return {Path(agent.file).parent / relative, folder / relative} if relative else set()
+
+
+def _code(agent: AgentDefinition, folder: Path) -> set[Path]:
+    """Return the files of an agent's tools: Python modules, and what is named in the commands of its servers."""
+    from runtime.modules import files_behind  # brings threads and asyncio, which no check needs
+
+    commands = [entry["mcp"].get("command", ()) for entry in agent.data["tools"] if "mcp" in entry]
+    words = {word for command in commands for word in command if "\0" not in word}
+    behind_m = {name for command in commands for option, name in pairwise(command) if option == "-m"}
+    run = {name for name in behind_m if name.replace(".", "").isidentifier()}
+    modules = {*_modules(agent), *run, *(f"{name}.__main__" for name in run)}
+    return files_behind(modules, files.import_folders([folder]), map(Path, words))
 
 
 def _modules(agent: AgentDefinition) -> set[str]:
@@ -190,9 +202,3 @@ def _sound(folder: Path) -> Catalog | None:
         return _catalog(files.sources([folder]), "")
     except CatalogError:
         return None
-
-
-def _files_behind(modules: Iterable[str], folders: Sequence[str]) -> set[Path]:
-    from runtime.modules import files_behind  # brings threads and asyncio, which no check needs
-
-    return files_behind(modules, folders)

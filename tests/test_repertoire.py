@@ -1,5 +1,6 @@
 """Scenario files beside their agents, and which scenarios a change can touch."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -103,6 +104,42 @@ def test_a_module_that_is_gone_touches_the_calls_that_it_would_be_used_in(folder
 def test_a_module_that_hides_another_touches_its_calls(folder: Path) -> None:
     assert touched("mine/tables/__init__.py") == ["by day"]
     assert touched("mine/tables/other.py") == touched("mine.py") == []
+
+
+@pytest.mark.parametrize(
+    ("command", "paths"),
+    [
+        (["python", "-m", "mine.other"], ["mine/other.py", "mine/__init__.py"]),
+        (["uv", "run", "python", "-m", "served"], ["served/__main__.py", "served/__init__.py", "served/words.py"]),
+        (["python3", "-u", "served/words.py"], ["served/words.py", "served/beside.py"]),
+        (["node", "served/server.js", "--quick"], ["served/server.js"]),
+        (["./served/start"], ["served/start"]),
+    ],
+)
+def test_a_program_that_serves_tools_is_behind_the_agents_that_start_it(
+    folder: Path, command: list[str], paths: list[str]
+) -> None:
+    (folder / "served").mkdir()
+    written = {
+        "__main__.py": "from .words import x",
+        "words.py": "import beside",
+        "beside.py": "",
+        "start": "",
+        "server.js": "",
+    }
+    for name, text in written.items():
+        (folder / "served" / name).write_text(text, "utf-8")
+    (folder / "agents/night.yaml").write_text(f"{NIGHT}tools: [{{mcp: {{command: {json.dumps(command)}}}}}]\n", "utf-8")
+    assert [path for path in paths if "by night" not in touched(path)] == []
+    assert touched("mine/absent.py", "served/absent.py", "served/absent.js") == []
+    assert (folder / paths[0]).parent in opened().folders
+
+
+def test_a_program_elsewhere_on_the_machine_is_behind_nothing(folder: Path) -> None:
+    words = [sys.executable, "-c", "x" * 5000, "\0", ".", "-m", "\0", "-m", "/etc/hosts"]
+    (folder / "agents/night.yaml").write_text(f"{NIGHT}tools: [{{mcp: {{command: {json.dumps(words)}}}}}]\n", "utf-8")
+    assert touched("/etc/hosts", sys.executable) == []
+    assert opened().folders == {Path("agents"), folder / "mine"}
 
 
 def test_a_link_to_a_module_is_followed(folder: Path) -> None:

@@ -71,16 +71,21 @@ class Folder:
 
 def _closed(path: Path, error: OSError, sibling: Callable[[str], bytes], defaults: Source | None) -> Source:
     """Return the source of a file or folder that cannot be read, with the reason and its cure."""
-    unreadable, cure = (error.strerror or "unknown").lower(), "Put a plain file in its place, or delete it."
+    return Source(path.as_posix(), b"", sibling, *why_unreadable(path, error), defaults)
+
+
+def why_unreadable(path: Path, error: OSError) -> tuple[str, str]:
+    """Return why a file or folder cannot be read, and the cure."""
+    why, cure = (error.strerror or "unknown").lower(), "Put a plain file in its place, or delete it."
     if error.errno in (errno.EACCES, errno.EPERM):
         cure = "Check its rights."
     elif error.errno == errno.EBUSY:
         cure = "Save it once, and let it be."
     elif error.errno == errno.ELOOP:
-        unreadable, cure = "it is a link that leads to itself", "Link to the file that is meant, or delete it."
+        why, cure = "it is a link that leads to itself", "Link to the file that is meant, or delete it."
     elif path.is_symlink() and error.errno in (errno.ENOENT, errno.ENOTDIR):
-        unreadable, cure = f"it is a link to nothing: {os.readlink(path)}", "Make that file, or delete the link."
-    return Source(path.as_posix(), b"", sibling, unreadable, cure, defaults)
+        why, cure = f"it is a link to nothing: {os.readlink(path)}", "Make that file, or delete the link."
+    return why, cure
 
 
 def _nothing_beside(path: str) -> bytes:

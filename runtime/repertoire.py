@@ -147,10 +147,10 @@ def read_all(paths: Iterable[Path]) -> tuple[list[ScenarioFile], list[Problem]]:
     read, problems = [], []
     for path in paths:
         try:
-            file, found = scenarios.read(path.read_bytes(), path.as_posix())
+            file, found = scenarios.read(files.settled(path)[1], path.as_posix())
         except OSError as error:
-            said = f"it cannot be read ({(error.strerror or 'unknown').lower()})"
-            file, found = None, [Problem(path.as_posix(), 0, 0, "", said, "Check its rights.")]
+            why, cure = files.why_unreadable(path, error)
+            file, found = None, [Problem(path.as_posix(), 0, 0, "", f"it cannot be read ({why})", cure)]
         read += [file] if file else []
         problems += found
     return read, problems
@@ -190,7 +190,8 @@ def _no_words(file: ScenarioFile, relative: str, folder: Path) -> tuple[str, str
         samples(path.read_bytes(), relative)
     except OSError as error:
         if path.exists():
-            return f"'{relative}' cannot be read ({(error.strerror or 'unknown').lower()})", "Check its rights."
+            why, cure = files.why_unreadable(path, error)
+            return f"'{relative}' cannot be read ({why})", cure
         return f"there is no file '{relative}'", "The path is relative to this file."
     except SoundError as error:
         return error.message, error.cure

@@ -1,6 +1,7 @@
 """Scenario files beside their agents, and which scenarios a change can touch."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -174,6 +175,20 @@ def test_a_file_with_a_problem_is_told_and_not_played(folder: Path) -> None:
     assert [problem.message for problem in found.problems] == [
         "'+1' is not a phone number such as \"+15550100001\"",
     ]
+
+
+def test_a_scenario_file_that_cannot_be_read_is_told_with_its_cure(folder: Path) -> None:
+    (folder / "agents/loop.scenarios.yaml").symlink_to("loop.scenarios.yaml")
+    (folder / "agents/none.scenarios.yaml").symlink_to("gone.yaml")
+    os.mkfifo(folder / "agents/pipe.scenarios.yaml")
+    told = {
+        "loop": "it is a link that leads to itself). Link to the file that is meant, or delete it.",
+        "none": "it is a link to nothing: gone.yaml). Make that file, or delete the link.",
+        "pipe": "not a plain file). Put a plain file in its place, or delete it.",
+    }
+    expected = [f"agents/{name}.scenarios.yaml: it cannot be read ({what}" for name, what in told.items()]
+    assert [str(problem) for problem in opened().problems] == expected
+    assert [str(problem) for problem in check([Path("agents")])[0]] == expected
 
 
 def test_a_catalog_with_problems_plays_nothing(folder: Path) -> None:

@@ -94,11 +94,15 @@ class Reading:
         digest = hashlib.sha256()
         shared = {source.defaults.file: source.defaults for source in self.sources if source.defaults}
         for source in (*shared.values(), *self.sources):
-            digest.update(source.file.encode() + b"\0" + source.raw + b"\0")
+            digest.update(_as_bytes(source.file) + b"\0" + source.raw + b"\0")
         beside = {place: raw for made in drafts for place, raw in made.beside.items()}
         for (file, path), raw in sorted(beside.items()):
-            digest.update(f"{file}\0{path}\0".encode() + (raw or b"") + b"\0")
+            digest.update(_as_bytes(f"{file}\0{path}\0") + (raw or b"") + b"\0")
         return digest.hexdigest()[:8]
+
+
+def _as_bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogatepass")  # which stand in a name for what is not UTF-8
 
 
 def stand(folder: Path, sources: Sequence[Source]) -> Reading:
@@ -165,7 +169,8 @@ def _git(folder: Path, *words: str) -> str | None:
 def _run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str] | None":
     try:
         return subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-        )
+            ["git", "-C", str(folder), *words],
+            capture_output=True, text=True, errors="surrogateescape", timeout=_TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -105,6 +105,17 @@ def test_a_revision_is_read_without_touching_the_work_tree(agents: Path) -> None
     assert len(reader(agents, "main")(None).sources) == 2
 
 
+def test_a_file_whose_name_is_not_utf_8_is_read_as_any_other(agents: Path) -> None:
+    odd = agents / os.fsdecode(b"b\xff.yaml")
+    odd.write_text(MINIMAL.replace("desk", "odd"))
+    repository = around(agents)
+    assert repository is not None
+    assert repository.changed_since("HEAD") == {odd}
+    assert "+" in revision(agents)
+    commit(agents)
+    assert [source.file for source in repository.sources("HEAD")] == [str(odd), str(agents / "desk.yaml")]
+
+
 def test_files_of_a_revision_know_their_siblings_and_no_way_out(agents: Path) -> None:
     (source,) = reader(agents, "HEAD")(None).sources
     assert source.sibling("texts/a.md") == b"Be brief."

@@ -5,6 +5,7 @@ never holds: that stands in `verbs/`.
 import argparse
 import contextlib
 import errno
+import io
 import os
 import re
 import sys
@@ -61,6 +62,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str] | None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     try:
         arguments = _parser().parse_args(words)
         code: int = arguments.verb(arguments)

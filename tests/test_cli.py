@@ -268,6 +268,15 @@ def test_a_folder_that_cannot_be_read_is_a_problem(capsys: Capture) -> None:
     assert "agents/more: it cannot be read (permission denied)." in capsys.readouterr().out
 
 
+def test_a_name_that_is_not_utf_8_is_printed_with_escapes(capsys: Capture) -> None:
+    name = os.fsdecode(b"agents/b\xff.yaml")
+    write(name, "name: x\n")
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out.startswith("agents/b\\udcff.yaml:1:1: 'instructions' is missing.")
+    assert main(["check", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"][0]["file"] == name
+
+
 def test_check_speaks_json(capsys: Capture) -> None:
     write("agents/desk.yaml", DESK + "voice: marine\n")
     assert main(["check", "--format", "json"]) == 1

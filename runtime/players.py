@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from runtime import files
 from runtime.catalog import Catalog, assemble, problems
 from runtime.draft import draft
-from runtime.errors import CatalogError, errors
+from runtime.errors import CatalogError, SwitchboardError, errors, frames
 from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
@@ -54,29 +55,52 @@ def play(parts: Sequence[Part]) -> Iterator[Result]:
     """
     if not parts:
         return
-    jobs = [(at, part) for at, part in enumerate(parts) for _ in range(part.scenario.runs)]
-    runs: dict[int, list[Run]] = {}
+    jobs = [at for at, part in enumerate(parts) for _ in range(part.scenario.runs)]
+    runs: list[list[Run]] = [[] for _ in parts]
+    most = _LIVE_CALLS if parts[0].is_live else _PROCESSES_A_CORE * (os.cpu_count() or 1)
+    for at, run in _played(parts, jobs, min(len(jobs), most)):
+        runs[at].append(run)
+        if len(runs[at]) == parts[at].scenario.runs:
+            yield Result(parts[at].scenario, tuple(runs[at]))
+
+
+def _played(parts: Sequence[Part], jobs: Sequence[int], processes: int) -> Iterator[tuple[int, Run]]:
+    """Yield what each job came to, by the part that it plays.
+
+    A process that ends takes all others along. What they had not finished is played again, each in a process of its
+    own, so that only who ends that one is broken.
+    """
+    lost, futures = [], dict[Future[Run], int]()
+    with _pool(processes) as pool:
+        for at in jobs:
+            try:
+                futures[pool.submit(_play, parts[at])] = at
+            except BrokenProcessPool:
+                lost.append(at)
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
+    for at in lost:
+        with _pool(1) as pool:
+            try:
+                run = pool.submit(_play, parts[at]).result()
+            except BrokenProcessPool:
+                run = Run(None, broken=_ENDED)
+        yield at, run
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Make processes, and let none of them begin anything behind the block."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runtime.rehearsal"])
-    most = _LIVE_CALLS if parts[0].is_live else _PROCESSES_A_CORE * (os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(min(len(jobs), most), context, _begin, (os.getcwd(), list(sys.path)))
+    pool = ProcessPoolExecutor(processes, context, _begin, (os.getcwd(), list(sys.path)))
     try:
-        futures: dict[Future[Run], int] = {pool.submit(_play, part): at for at, part in jobs}
-        for future in as_completed(futures):
-            at = futures[future]
-            known = runs.setdefault(at, [])
-            known.append(_run(future))
-            if len(known) == parts[at].scenario.runs:
-                yield Result(parts[at].scenario, tuple(known))
+        yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _run(future: "Future[Run]") -> Run:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Run(None, broken=_ENDED)
 
 
 # ── in a player's process ─────────────────────────────────────────────────────────────────────────────────────
@@ -90,6 +114,17 @@ def _begin(folder: str, paths: list[str]) -> None:
 
 
 def _play(part: Part) -> Run:
+    """Play a part. Whatever breaks keeps nobody else from being played, but for tools that no part can use."""
+    try:
+        return _rehearsed(part)
+    except CatalogError:
+        raise
+    except BaseException as error:
+        said = str(error) if isinstance(error, SwitchboardError) else frames(error)
+        return Run(None, broken=f"It could not be played: {said}")
+
+
+def _rehearsed(part: Part) -> Run:
     from runtime.rehearsal import rehearse
 
     catalog, tools = _company(part.folder, part.environment)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.players import Part, play
+from runtime.repertoire import open_repertoires
 from tests.test_git import git
 
 pytestmark = pytest.mark.slow
@@ -83,7 +85,7 @@ def switchboard(folder: Path, *words: str, typed: str = "", **more: str) -> tupl
     return process.returncode, out, err
 
 
-def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_told(folder: Path) -> None:
+def test_scenarios_are_played_and_told_in_their_order(folder: Path) -> None:
     write(folder, passes={}, fails={"says": "lost"})
     code, out, err = switchboard(folder)
     assert (code, err) == (1, "")
@@ -92,11 +94,26 @@ def test_scenarios_are_played_in_their_order_and_one_that_ends_its_process_is_to
         "  agents/desk.scenarios.yaml:12:22: says.contains\n    - the agent says “done”\n    + it was “lost”\n" in out
     )
     assert "\n2 scenarios: 1 passed, 1 failed, in " in out
-    write(folder, breaks={"then": "exit"})
+
+
+def test_one_that_ends_its_process_fails_alone(folder: Path) -> None:
+    write(folder, **{f"passes {number}": {} for number in range(20)}, breaks={"then": "exit"}, fails={"says": "lost"})
     code, out, _ = switchboard(folder, "agents/desk.scenarios.yaml", "--format", "json")
-    (told,) = json.loads(out)["scenarios"]
-    assert code == 1
-    assert told["runs"][0]["broken"].startswith("The process that played it has ended.")
+    told = {each["scenario"]: each for each in json.loads(out)["scenarios"]}
+    assert (code, len(told)) == (1, 22)
+    assert [name for name, each in told.items() if each["result"] == "failed"] == ["breaks", "fails"]
+    assert told["breaks"]["runs"][0]["broken"].startswith("The process that played it has ended.")
+    assert told["fails"]["runs"][0]["broken"] is None
+
+
+def test_whatever_keeps_one_from_being_played_keeps_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    (opened,) = open_repertoires([Path("agents")], "")
+    (scenario,) = opened.scenarios
+    played = play([Part(Path("gone"), "", scenario), Part(Path("agents"), "", scenario)])
+    told = sorted(result.runs[0].broken for result in played)
+    assert told == ["", "It could not be played: gone is no file or folder. Name the folder that holds the agents."]
 
 
 def test_a_tool_that_cannot_be_imported_is_told_as_check_does(folder: Path) -> None:

@@ -107,8 +107,13 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(folder: str, paths: list[str]) -> None:
-    """Stand where the command stands. An interruption is the command's to hear."""
+    """Stand where the command stands. An interruption is the command's to hear, and its output is the report's alone.
+
+    What tools print goes to standard error, and so does what their C code and their own processes do.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr
+    os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno(), 1)
     os.chdir(folder)
     sys.path[:] = paths
 

@@ -106,6 +106,14 @@ def test_one_that_ends_its_process_fails_alone(folder: Path) -> None:
     assert told["fails"]["runs"][0]["broken"] is None
 
 
+def test_what_a_tool_prints_stays_out_of_the_report(folder: Path) -> None:
+    prints = "print('from Python')\n    os.system('echo from a process')\n    if then"
+    (folder / "counting.py").write_text(COUNTS.replace("if then", prints), "utf-8")
+    code, out, err = switchboard(folder, "--format", "json")
+    assert (code, json.loads(out)["passed"]) == (0, 1)
+    assert sorted(err.splitlines()) == ["from Python", "from a process"]
+
+
 def test_whatever_keeps_one_from_being_played_keeps_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))

@@ -209,13 +209,14 @@ def _junit(report: Report, _: Shade) -> str:
     by_file: dict[str, list[Result]] = {}
     for result in report.results:
         by_file.setdefault(result.scenario.file, []).append(result)
-    suites = ElementTree.Element("testsuites", _numbers(report.results))
+    wrong = str(len(report.problems))
+    suites = ElementTree.Element("testsuites", {**_numbers(report.results), "errors": wrong})
     for file, results in by_file.items():
         suite = ElementTree.SubElement(suites, "testsuite", {"name": file, **_numbers(results)})
         for result in results:
             _case(suite, result)
     if report.problems:
-        suite = ElementTree.SubElement(suites, "testsuite", {"name": "problems", "errors": str(len(report.problems))})
+        suite = ElementTree.SubElement(suites, "testsuite", {"name": "problems", "tests": wrong, "errors": wrong})
         for problem in report.problems:
             case = ElementTree.SubElement(suite, "testcase", {"name": _clean(problem.text), "file": problem.file})
             ElementTree.SubElement(case, "error", {"message": _clean(str(problem))})

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -594,6 +595,23 @@ def test_serve_bounds_the_time_to_drain(seconds: str, capsys: Capture) -> None:
         main(["serve", "--drain-seconds", seconds])
     assert left.value.code == 2
     assert "--drain-seconds is not between 0 and 3600 seconds" in capsys.readouterr().err
+
+
+# ── test, whose players have a file of their own ──────────────────────────────────────────────────────────────
+
+
+def test_a_catalog_with_problems_is_told_in_every_format(capsys: Capture) -> None:
+    write("agents/desk.yaml", DESK + "voice: marine\n")
+    told = {}
+    for form in ("text", "json", "junit", "github"):
+        assert main(["test", "--format", form]) == 1
+        told[form], err = capsys.readouterr()
+        assert err == ""
+    assert told["text"].startswith("agents/desk.yaml:5:8: voice: 'marine' is not one of ")
+    assert "\n0 scenarios: 0 passed, 1 problem in the files, in 0." in told["text"]
+    assert json.loads(told["json"])["problems"][0]["field"] == "voice"
+    assert ElementTree.fromstring(told["junit"]).findall("./testsuite[@name='problems']/testcase/error")
+    assert told["github"].startswith("::error file=agents/desk.yaml,line=5::voice: 'marine' is not one of ")
 
 
 # ── families and environments ─────────────────────────────────────────────────────────────────────────────────

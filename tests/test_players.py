@@ -127,8 +127,9 @@ def test_whatever_keeps_one_from_being_played_keeps_no_other(folder: Path, monke
 def test_a_tool_that_cannot_be_imported_is_told_as_check_does(folder: Path) -> None:
     (folder / "counting.py").unlink()
     code, out, err = switchboard(folder)
-    assert (code, out) == (1, "")
-    assert err.startswith("agents/desk.yaml:5:")
+    assert (code, err) == (1, "")
+    assert out.startswith("agents/desk.yaml:5:22: tools[1].entrypoint: there is no module 'counting'.")
+    assert "\n0 scenarios: 0 passed, 1 problem in the files; stopped before 1 more, in " in out
 
 
 def test_without_scenario_files_or_paths_it_says_what_to_do(folder: Path) -> None:

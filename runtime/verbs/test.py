@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime import git, reports, results
-from runtime.errors import CatalogError, SettingsError, listing
+from runtime.errors import CatalogError, Problem, SettingsError, listing
 from runtime.scenarios import Scenario
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
@@ -74,7 +74,10 @@ def _run(arguments: argparse.Namespace) -> int:
         live_endpoint()  # a missing key is told once, and not for each scenario
     paths = [existing(path, "switchboard test FOLDER") for path in arguments.paths]
     environment, began = chosen_environment(), time.monotonic()
-    opened = repertoire.open_repertoires(paths, environment)
+    try:
+        opened = repertoire.open_repertoires(paths, environment)
+    except CatalogError as error:
+        return _told(arguments, error.problems, began)
     parts = [
         (each, scenario)
         for each in opened
@@ -120,21 +123,35 @@ def _rehearsed(
     if arguments.live and parts:
         runs = reports.count(sum(part.scenario.runs for part in parts), "call")
         print(f"Holding {runs} with the real service, in real time …", file=sys.stderr, flush=True)
+    problems = [problem for each in opened for problem in each.problems]
     bar, stopped = Bar(len(parts)), False
     try:
         for result in players.play(parts):
             done.append(result)
             bar.show(len(done), sum(one.judgment == "failed" for one in done))
+    except CatalogError as error:  # a tool that cannot be used
+        problems += error.problems
     except KeyboardInterrupt:
         stopped = True
     finally:
         bar.clear()
     order = {id(scenario): at for at, (_, scenario) in enumerate(wanted)}
     done.sort(key=lambda result: order[id(result.scenario)])
-    problems = tuple(problem for each in opened for problem in each.problems)
-    report = results.Report(tuple(done), problems, len(parts), time.monotonic() - began)
+    code = _told(arguments, problems, began, done, len(parts))
+    return STOPPED if stopped else code
+
+
+def _told(
+    arguments: argparse.Namespace,
+    problems: Sequence[Problem],
+    began: float,
+    done: Sequence[results.Result] = (),
+    planned: int = 0,
+) -> int:
+    """Print what scenarios came to, and what kept them from being played, and return the exit code."""
+    report = results.Report(tuple(done), tuple(problems), planned, time.monotonic() - began)
     print(results.FORMATS[arguments.format](report, Paint()), end="", flush=True)
-    return STOPPED if stopped else 0 if report.is_well else PROBLEMS
+    return 0 if report.is_well else PROBLEMS
 
 
 def _watch_scenarios(
@@ -155,17 +172,14 @@ def _watch_scenarios(
             watched, watching = folders, changes_in(sorted(folders))
             next(watching)  # what is saved from now on, also while scenarios are played, is not missed
         if parts or any(each.problems for each in opened):
-            try:
-                code = _rehearsed(arguments, opened, parts, began)
-            except CatalogError as error:  # a tool that cannot be used; the next save may mend it
-                print(error, flush=True)
+            code = _rehearsed(arguments, opened, parts, began)
         print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
         changed = next(filter(None, watching))
         began, before = time.monotonic(), {each.folder: each.catalog for each in opened}
         try:
             opened = repertoire.open_repertoires(paths, environment)
         except CatalogError as error:
-            print(error, flush=True)
+            _told(arguments, error.problems, began)
             parts = []
         else:
             parts = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]

@@ -614,6 +614,24 @@ def test_a_catalog_with_problems_is_told_in_every_format(capsys: Capture) -> Non
     assert told["github"].startswith("::error file=agents/desk.yaml,line=5::voice: 'marine' is not one of ")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["agents"], ["--watch"], ["--changed", "HEAD"], ["--model", "x"], ["--live"], ["--format", "text"]],
+    ids=lambda words: words[0],
+)
+def test_what_does_nothing_for_a_recorded_call_is_refused(words: list[str], capsys: Capture) -> None:
+    assert main(["test", *words, "--from", "call.jsonl"]) == 2
+    said = f"switchboard: {words[0]} does nothing with --from. It prints a recorded call, and plays nothing.\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_recording_that_is_none_is_told(capsys: Capture) -> None:
+    cure = "Name one that 'switchboard serve --record' wrote."
+    for written, named in (("call.jsonl", "call.jsonl"), ("", "''")):
+        assert main(["test", "--from", written]) == 2
+        assert capsys.readouterr() == ("", f"switchboard: {named} is no file. {cure}\n")
+
+
 # ── families and environments ─────────────────────────────────────────────────────────────────────────────────
 
 STAGED = DESK + 'environments:\n  staging:\n    answers: ["+15550100901"]\n    voice: sage\n'

@@ -70,7 +70,7 @@ def recording_in(written: str) -> recorded.Recording:
     """Return the recording in a file. Raises `SettingsError`."""
     file = Path(written)
     if not file.is_file():
-        raise SettingsError(written, "is no file", "Name one that 'switchboard serve --record' wrote.")
+        raise SettingsError(written or "''", "is no file", "Name one that 'switchboard serve --record' wrote.")
     return recorded.read(file.read_bytes().decode("utf-8", "replace"), written)
 
 

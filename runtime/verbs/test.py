@@ -35,11 +35,10 @@ def add(verbs: Any) -> None:
     test.add_argument(
         "paths",
         nargs="*",
-        default=["agents"],
         metavar="PATH",
         help="catalogs' folders, or scenario files (default: agents)",
     )
-    test.add_argument("--format", choices=sorted(results.FORMATS), default="text", help="how to print the results")
+    test.add_argument("--format", choices=sorted(results.FORMATS), help="how to print the results (default: text)")
     test.add_argument("--watch", action="store_true", help="then play the scenarios that a changed file touches")
     test.add_argument(
         "--model",
@@ -63,16 +62,14 @@ def add(verbs: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from runtime import repertoire
 
-    if arguments.recording:
-        from runtime import retold
-
-        print(retold.scenario_from(recording_in(arguments.recording)), end="")
-        return 0
+    if arguments.recording is not None:
+        return _retold(arguments)
     if arguments.live:
         if arguments.watch:
             raise SettingsError("--live", "cannot be used with --watch", "Each save would cost tokens.")
         live_endpoint()  # a missing key is told once, and not for each scenario
-    paths = [existing(path, "switchboard test FOLDER") for path in arguments.paths]
+    named = arguments.paths or ["agents"]
+    paths = [existing(path, "switchboard test FOLDER") for path in named]
     environment, began = chosen_environment(), time.monotonic()
     try:
         opened = repertoire.open_repertoires(paths, environment)
@@ -85,10 +82,22 @@ def _run(arguments: argparse.Namespace) -> int:
     ]
     if not any(each.files or each.problems for each in opened):
         cure = "Write one beside an agent: its name ends in .scenarios.yaml."
-        raise SettingsError(listing(arguments.paths, "and"), "holds no scenario file", cure)
+        raise SettingsError(listing(named, "and"), "holds no scenario file", cure)
     if arguments.watch:
         return _watch_scenarios(arguments, paths, environment, opened, parts)
     return _rehearsed(arguments, opened, parts, began)
+
+
+def _retold(arguments: argparse.Namespace) -> int:
+    """Print a recorded call as a scenario. Raises `SettingsError` for what is only of use where something is played."""
+    from runtime import retold
+
+    given = {"--format": arguments.format, "--watch": arguments.watch, "--model": arguments.model}
+    given |= {"--live": arguments.live, "--changed": arguments.changed, **dict.fromkeys(arguments.paths, True)}
+    if useless := next((word for word, value in given.items() if value), None):
+        raise SettingsError(useless, "does nothing with --from", "It prints a recorded call, and plays nothing.")
+    print(retold.scenario_from(recording_in(arguments.recording)), end="")
+    return 0
 
 
 def _changed_since(opened: "Repertoire", revision: str, environment: str) -> Sequence[Scenario]:
@@ -150,7 +159,7 @@ def _told(
 ) -> int:
     """Print what scenarios came to, and what kept them from being played, and return the exit code."""
     report = results.Report(tuple(done), tuple(problems), planned, time.monotonic() - began)
-    print(results.FORMATS[arguments.format](report, Paint()), end="", flush=True)
+    print(results.FORMATS[arguments.format or "text"](report, Paint()), end="", flush=True)
     return 0 if report.is_well else PROBLEMS
 
 

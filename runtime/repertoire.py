@@ -1,6 +1,6 @@
 """The scenario files of catalogs, checked beside their agents, and which of their scenarios a change can touch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from os.path import isfile  # which no word of a command is too long for
@@ -49,6 +49,33 @@ class Repertoire:
     def _is_taken_otherwise(self, scenario: Scenario, before: Catalog) -> bool:
         then, now = (cast.answering(scenario, catalog) for catalog in (before, self.catalog))
         return (then and then.name) != (now and now.name)
+
+
+class Due:
+    """The scenarios that are still to be played: all, or what a change touched and no round has played since."""
+
+    def __init__(self, changed: Iterable[Path] | None = None, before: Mapping[Path, Catalog] | None = None) -> None:
+        """Begin with all of them, or with those that files touch which `changed`; `before` is by catalogs' folders."""
+        self._changed = None if changed is None else set(changed)
+        self._before = before or {}
+
+    def add(self, changed: Iterable[Path]) -> None:
+        """Note files that changed. They count until a round was played, also where nothing can be played meanwhile."""
+        if self._changed is not None:
+            self._changed.update(changed)
+
+    def among(self, opened: Iterable[Repertoire]) -> list[tuple[Repertoire, Scenario]]:
+        """Return what is to be played of repertoires as they are now."""
+        return [(each, scenario) for each in opened for scenario in self._of(each)]
+
+    def _of(self, opened: Repertoire) -> tuple[Scenario, ...]:
+        if self._changed is None:
+            return opened.scenarios
+        return opened.touched_by(self._changed, self._before.get(opened.folder))
+
+    def played(self, opened: Iterable[Repertoire]) -> None:
+        """Note that all of it was played; the next changes are told from these catalogs."""
+        self._changed, self._before = set(), {each.folder: each.catalog for each in opened}
 
 
 class _Behind:

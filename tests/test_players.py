@@ -39,6 +39,7 @@ def count(then: str) -> str:
         os._exit(3)
     return then
 '''
+NIGHT = 'name: night\nanswers: ["+15550100002"]\ngreeting: Good night.\ninstructions: Be brief.\n'
 USES = """- scenario: {name}
   call: {{called: "+15550100001"}}
   turns:
@@ -173,6 +174,35 @@ def test_it_plays_what_a_saved_file_touches_until_it_is_interrupted(folder: Path
         assert "FAILED counts" in read_until(process, "1 scenario: 0 passed, 1 failed")
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 130
+
+
+@pytest.fixture
+def night(folder: Path) -> Path:
+    """Return the file of another agent, which uses no tool and has a scenario of its own."""
+    file = folder / "agents/night.yaml"
+    file.write_text(NIGHT, "utf-8")
+    scenario = '- scenario: greets\n  call: {called: "+15550100002"}\n  turns: [{expect: {greeting: Good night}}]\n'
+    (folder / "agents/night.scenarios.yaml").write_text(scenario, "utf-8")
+    return file
+
+
+def test_a_tool_that_is_mended_lets_everything_be_played_that_it_kept(folder: Path, night: Path) -> None:
+    (folder / "counting.py").write_text("def (", "utf-8")
+    with command(folder, "--watch") as process:
+        assert "breaks when it is imported" in read_until(process, "1 problem in the files")
+        (folder / "counting.py").write_text(COUNTS, "utf-8")
+        read_until(process, "2 scenarios: 2 passed")
+
+
+def test_what_was_saved_while_a_file_was_broken_is_played_when_it_is_mended(folder: Path, night: Path) -> None:
+    with command(folder, "--watch") as process:
+        read_until(process, "2 scenarios: 2 passed")
+        (folder / "agents/desk.yaml").write_text("name: desk\n", "utf-8")
+        read_until(process, "1 problem in the files")
+        night.write_text(NIGHT.replace("Good night", "Hello"), "utf-8")
+        read_until(process, "1 problem in the files")
+        (folder / "agents/desk.yaml").write_text(DESK, "utf-8")
+        assert "FAILED greets" in read_until(process, "2 scenarios: 1 passed, 1 failed")
 
 
 def test_an_interruption_ends_it_with_what_was_played_so_far(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runtime import git
 from runtime.errors import CatalogError, SettingsError
-from runtime.repertoire import Repertoire, catalog_at, check, open_repertoires
+from runtime.repertoire import Due, Repertoire, catalog_at, check, open_repertoires
 from tests.test_git import git as run_git
 
 DESK = """name: desk
@@ -166,6 +166,41 @@ def test_a_call_that_another_agent_took_before_is_touched(folder: Path) -> None:
     assert [scenario.name for scenario in opened().touched_by(changed, before)] == ["by day", "new"]
     with pytest.raises(SettingsError, match="no commit"):
         repository.changed_since("nothing")
+
+
+def names(due: Due, *found: Repertoire) -> list[str]:
+    return [scenario.name for _, scenario in due.among(found)]
+
+
+def test_all_is_due_until_it_was_played(folder: Path) -> None:
+    found, due = opened(), Due()
+    due.add([Path("agents/night.yaml")])
+    assert names(due, found) == ["by day", "by night"]
+    due.played([found])
+    assert names(due, found) == []
+
+
+def test_what_changed_is_due_until_it_was_played(folder: Path) -> None:
+    found, due = opened(), Due()
+    due.played([found])
+    due.add([Path("agents/desk.yaml")])
+    due.add([Path("README.md")])
+    assert names(due, found) == ["by day"]
+    due.add([Path("agents/night.yaml")])
+    assert names(due, found) == ["by day", "by night"]
+    due.played([found])
+    assert names(due, found) == []
+    assert names(Due([Path("agents/night.yaml")]), found) == ["by night"]
+
+
+def test_a_call_that_another_agent_took_when_it_was_last_played_is_due(folder: Path) -> None:
+    due = Due()
+    due.played([opened()])
+    (folder / "agents/desk.yaml").write_text(DESK.replace("+15550100001", "+15550100003"), "utf-8")
+    found = opened()
+    assert names(due, found) == ["by day"]
+    due.played([found])
+    assert names(due, found) == []
 
 
 def test_a_file_with_a_problem_is_told_and_not_played(folder: Path) -> None:

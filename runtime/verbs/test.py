@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import git, reports, results
 from runtime.errors import CatalogError, Problem, SettingsError, listing
-from runtime.scenarios import Scenario
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
 from runtime.verbs import PROBLEMS, STOPPED
@@ -20,7 +19,7 @@ from runtime.verbs.places import existing, find_modules, recording_in
 from runtime.verbs.words import add_verb
 
 if TYPE_CHECKING:
-    from runtime.repertoire import Repertoire
+    from runtime.repertoire import Due, Repertoire
 
 
 def add(verbs: Any) -> None:
@@ -75,17 +74,13 @@ def _run(arguments: argparse.Namespace) -> int:
         opened = repertoire.open_repertoires(paths, environment)
     except CatalogError as error:
         return _told(arguments, error.problems, began)
-    parts = [
-        (each, scenario)
-        for each in opened
-        for scenario in (_changed_since(each, arguments.changed, environment) if arguments.changed else each.scenarios)
-    ]
+    due = _due_since(arguments.changed, opened, environment) if arguments.changed else repertoire.Due()
     if not any(each.files or each.problems for each in opened):
         cure = "Write one beside an agent: its name ends in .scenarios.yaml."
         raise SettingsError(listing(named, "and"), "holds no scenario file", cure)
     if arguments.watch:
-        return _watch_scenarios(arguments, paths, environment, opened, parts)
-    return _rehearsed(arguments, opened, parts, began)
+        return _watch_scenarios(arguments, paths, environment, opened, due)
+    return _rehearsed(arguments, opened, due, began)
 
 
 def _retold(arguments: argparse.Namespace) -> int:
@@ -100,28 +95,27 @@ def _retold(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _changed_since(opened: "Repertoire", revision: str, environment: str) -> Sequence[Scenario]:
-    around = git.around(opened.folder)
-    if around is None:
-        raise SettingsError(str(opened.folder), "is in no git repository", "A revision needs one.")
-    from runtime.repertoire import catalog_at
+def _due_since(revision: str, opened: "Sequence[Repertoire]", environment: str) -> "Due":
+    """Return what a change since a revision touches. Raises `SettingsError`."""
+    from runtime.repertoire import Due, catalog_at
 
-    before = catalog_at(opened.folder, revision, environment)
-    return opened.touched_by(around.changed_since(revision), before)
+    changed, before = set[Path](), {}
+    for folder in (each.folder for each in opened):
+        around = git.around(folder)
+        if around is None:
+            raise SettingsError(str(folder), "is in no git repository", "A revision needs one.")
+        changed |= around.changed_since(revision)
+        before[folder] = catalog_at(folder, revision, environment)
+    return Due(changed, before)
 
 
-def _rehearsed(
-    arguments: argparse.Namespace,
-    opened: "Sequence[Repertoire]",
-    wanted: "Sequence[tuple[Repertoire, Scenario]]",
-    began: float,
-) -> int:
-    """Play scenarios, print what became of them, and return the exit code."""
+def _rehearsed(arguments: argparse.Namespace, opened: "Sequence[Repertoire]", due: "Due", began: float) -> int:
+    """Play what is due, print what became of it, and return the exit code."""
     from runtime import players
 
     for folder in (each.folder for each in opened):
         find_modules([folder])
-    environment, done = chosen_environment(), list[results.Result]()
+    environment, wanted, done = chosen_environment(), due.among(opened), list[results.Result]()
     if arguments.model:
         from runtime.minds import mind_for
 
@@ -138,6 +132,7 @@ def _rehearsed(
         for result in players.play(parts):
             done.append(result)
             bar.show(len(done), sum(one.judgment == "failed" for one in done))
+        due.played(opened)
     except CatalogError as error:  # a tool that cannot be used
         problems += error.problems
     except KeyboardInterrupt:
@@ -168,28 +163,30 @@ def _watch_scenarios(
     paths: Sequence[Path],
     environment: str,
     opened: "Sequence[Repertoire]",
-    parts: "Sequence[tuple[Repertoire, Scenario]]",
+    due: "Due",
 ) -> int:
-    """Play scenarios, and then those that each change can touch, until interrupted."""
+    """Play what is due, and then what each change touches, until interrupted."""
     from runtime import repertoire
     from runtime.reload import changes_in
 
     watched: set[Path] = set()
-    began, code = time.monotonic(), 0
+    began, code, is_sound = time.monotonic(), 0, True
     while code != STOPPED:
-        if watched != (folders := {folder for each in opened for folder in each.folders}):
+        folders = {folder for each in opened for folder in each.folders}
+        folders |= {folder for folder in watched if folder.is_dir()}  # a module that is gone may return there
+        if watched != folders:
             watched, watching = folders, changes_in(sorted(folders))
             next(watching)  # what is saved from now on, also while scenarios are played, is not missed
-        if parts or any(each.problems for each in opened):
-            code = _rehearsed(arguments, opened, parts, began)
+        if is_sound and (due.among(opened) or any(each.problems for each in opened)):
+            code = _rehearsed(arguments, opened, due, began)
+        elif is_sound:
+            due.played(opened)
         print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
-        changed = next(filter(None, watching))
-        began, before = time.monotonic(), {each.folder: each.catalog for each in opened}
+        due.add(next(filter(None, watching)))
+        began = time.monotonic()
         try:
-            opened = repertoire.open_repertoires(paths, environment)
+            opened, is_sound = repertoire.open_repertoires(paths, environment), True
         except CatalogError as error:
             _told(arguments, error.problems, began)
-            parts = []
-        else:
-            parts = [(each, one) for each in opened for one in each.touched_by(changed, before.get(each.folder))]
+            is_sound = False
     return code

@@ -19,6 +19,7 @@ import pytest
 
 from runtime import document, schema
 from runtime.cli import main
+from tests.test_git import git
 
 TOOLS = Path(__file__).parent / "data" / "tools"
 DESK = """\
@@ -612,6 +613,31 @@ def test_a_catalog_with_problems_is_told_in_every_format(capsys: Capture) -> Non
     assert json.loads(told["json"])["problems"][0]["field"] == "voice"
     assert ElementTree.fromstring(told["junit"]).findall("./testsuite[@name='problems']/testcase/error")
     assert told["github"].startswith("::error file=agents/desk.yaml,line=5::voice: 'marine' is not one of ")
+
+
+@pytest.mark.parametrize("more", [[], ["agents"], ["--changed", "HEAD"], ["--watch"], ["--format", "json"]])
+def test_without_scenario_files_it_says_what_to_do(more: list[str], capsys: Capture) -> None:
+    said = "switchboard: agents holds no scenario file. Write one beside an agent: its name ends in .scenarios.yaml.\n"
+    assert main(["test", *more]) == 2
+    assert capsys.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("revision", ["HEAD", ""])
+def test_a_revision_to_compare_with_needs_a_repository_that_has_it(
+    revision: str, catalog: Path, capsys: Capture
+) -> None:
+    write(
+        "agents/desk.scenarios.yaml",
+        '- scenario: x\n  call: {called: "+15550100001"}\n  turns: [{expect: {agent: desk}}]\n',
+    )
+    assert main(["test", "--changed", revision]) == 2
+    assert capsys.readouterr() == ("", "switchboard: agents is in no git repository. A revision needs one.\n")
+    git(catalog, "init", "-q")
+    assert main(["test", "--changed", revision]) == 2
+    said = f"switchboard: '{revision}' is no commit, tag or branch of this repository.\n"
+    assert capsys.readouterr() == ("", said)
+    assert main(["test", "elsewhere", "--changed", revision]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: elsewhere is no file or folder. ")
 
 
 @pytest.mark.parametrize(

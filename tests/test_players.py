@@ -133,14 +133,6 @@ def test_a_tool_that_cannot_be_imported_is_told_as_check_does(folder: Path) -> N
     assert "\n0 scenarios: 0 passed, 1 problem in the files; stopped before 1 more, in " in out
 
 
-def test_without_scenario_files_or_paths_it_says_what_to_do(folder: Path) -> None:
-    (folder / "agents/desk.scenarios.yaml").unlink()
-    assert switchboard(folder) == (2, "", "switchboard: agents holds no scenario file. "
-                            "Write one beside an agent: its name ends in .scenarios.yaml.\n")  # fmt: skip
-    assert switchboard(folder, "elsewhere")[0] == 2
-    assert switchboard(folder, "--changed", "HEAD")[0] == 2
-
-
 def test_only_what_a_change_touches_is_played(folder: Path) -> None:
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", "-A")

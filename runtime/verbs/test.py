@@ -74,10 +74,10 @@ def _run(arguments: argparse.Namespace) -> int:
         opened = repertoire.open_repertoires(paths, environment)
     except CatalogError as error:
         return _told(arguments, error.problems, began)
-    due = _due_since(arguments.changed, opened, environment) if arguments.changed else repertoire.Due()
     if not any(each.files or each.problems for each in opened):
         cure = "Write one beside an agent: its name ends in .scenarios.yaml."
         raise SettingsError(listing(named, "and"), "holds no scenario file", cure)
+    due = repertoire.Due() if arguments.changed is None else _due_since(arguments.changed, opened, environment)
     if arguments.watch:
         return _watch_scenarios(arguments, paths, environment, opened, due)
     return _rehearsed(arguments, opened, due, began)

@@ -109,7 +109,7 @@ def _in_our_words(message: str) -> str:
         if option == "COMMAND":
             return f"There is no command '{word}'. " + (near or f"There are {listing(known, 'and')}.")
         return f"{option} is not one of {listing(known, 'and')}: '{word}'. {near}".rstrip()
-    if found := re.fullmatch(r"argument (\S+): (is not .*)", message, re.DOTALL):
+    if found := re.fullmatch(r"argument (\S+): (is .*)", message, re.DOTALL):
         return f"{found[1]} {found[2]}."
     return message.replace("unrecognized arguments:", "This is not understood:").removeprefix("argument ")
 

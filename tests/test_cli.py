@@ -71,15 +71,23 @@ def test_words_that_are_not_understood_exit_with_2_and_name_the_help(words: list
     assert "--help" in said
 
 
-def test_a_number_that_is_none_is_told_in_our_own_words(capsys: Capture) -> None:
-    for option, said in (
-        ("--port", "--port is not a number from 0 to 65535: 'abc'."),
-        ("--drain-seconds", "--drain-seconds is not between 0 and 3600 seconds: 'abc'."),
-    ):
-        with pytest.raises(SystemExit) as left:
-            main(["serve", option, "abc"])
-        assert left.value.code == 2
-        assert capsys.readouterr().err.startswith(f"switchboard: {said}\n")
+@pytest.mark.parametrize(
+    ("option", "written", "said"),
+    [
+        ("--port", "abc", "is not a number from 0 to 65535"),
+        ("--drain-seconds", "abc", "is not between 0 and 3600 seconds"),
+        ("--every", "0", "is less than a second, which leaves no time for calls"),
+        ("--max-calls", "abc", "is not a whole number from 1 to 999999999"),
+        ("--max-calls", "0", "is not a whole number from 1 to 999999999"),
+        ("--max-calls", "9" * 5000, "is not a whole number from 1 to 999999999"),
+    ],
+    ids=range(6),
+)
+def test_a_number_that_is_none_is_told_in_our_own_words(option: str, written: str, said: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["serve", option, written])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.startswith(f"switchboard: {option} {said}: '{written}'.\n")
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def number_of(option: str, written: str) -> str:
 
 def count_in(written: str) -> int:
     """Return a whole number from 1 on. Raises `ArgumentTypeError`, which argparse tells with the option's name."""
-    if not written.isdecimal() or not int(written):
-        raise argparse.ArgumentTypeError(f"'{written}' is no whole number from 1 on")
+    if not re.fullmatch(r"[0-9]{1,9}", written) or not int(written):  # of more than 4300 digits Python makes none
+        raise argparse.ArgumentTypeError(f"is not a whole number from 1 to 999999999: '{written}'")
     return int(written)
 
 

@@ -758,6 +758,19 @@ def test_a_followed_branch_is_not_looked_at_without_a_pause(capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("option", ["--follow", "--revision"])
+def test_an_empty_name_is_a_branch_that_is_not_there(option: str, catalog: Path, capsys: Capture) -> None:
+    other = {"--follow": "--revision", "--revision": "--follow"}[option]
+    git(catalog, "init", "-q")
+    assert main(["serve", option, ""]) == 2
+    assert capsys.readouterr().err == "switchboard: '' is no commit, tag or branch of this repository.\n"
+    assert main(["serve", option, "", other, "main"]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: --revision cannot be used with --follow.")
+    assert main(["serve", option, "", "--watch"]) == 2
+    assert capsys.readouterr().err.startswith("switchboard: --watch cannot be used with --revision or --follow.")
+
+
+@pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("words", [["--every", "5"], ["--fetch", "origin"]])
 def test_what_only_a_followed_branch_needs_is_refused_without_one(words: list[str], capsys: Capture) -> None:
     assert main(["serve", *words]) == 2

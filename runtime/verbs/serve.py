@@ -72,12 +72,13 @@ def add(verbs: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.revision and arguments.follow:
+    follows = arguments.follow is not None
+    if arguments.revision is not None and follows:
         raise SettingsError("--revision", "cannot be used with --follow", "Serve a commit, or follow a branch.")
-    if arguments.watch and (arguments.revision or arguments.follow):
+    if arguments.watch and (arguments.revision is not None or follows):
         raise SettingsError("--watch", "cannot be used with --revision or --follow", "A commit does not change.")
     for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
-        if given is not None and not arguments.follow:
+        if given is not None and not follows:
             raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
     if arguments.record_speech and arguments.record is None:
         raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
@@ -102,7 +103,8 @@ def _run(arguments: argparse.Namespace) -> int:
     find_modules([folder])
     tools = Tools(serving=True)
     modules = ToolModules(files.import_folders([folder]), tools.imports)
-    read, drafts = git.reader(folder, arguments.follow or arguments.revision), Drafts(tools.read, arguments.environment)
+    read = git.reader(folder, arguments.follow if follows else arguments.revision)
+    drafts = Drafts(tools.read, arguments.environment)
     if problems := files.without_agents([folder], read(None).sources):
         raise CatalogError(problems)
     current = Current(Catalog({}))
@@ -111,8 +113,8 @@ def _run(arguments: argparse.Namespace) -> int:
     background: list[Callable[[], Coroutine[Any, Any, None]]] = [tools.kept_open]
     if arguments.watch:
         background.append(lambda: watch(reloader, folder, modules))
-    if arguments.follow:
-        fetch = git.fetcher(folder, arguments.fetch, arguments.follow) if arguments.fetch else None
+    if follows:
+        fetch = None if arguments.fetch is None else git.fetcher(folder, arguments.fetch, arguments.follow)
         background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     call_log = _call_log(arguments.call_log, current.get())
     recorder = None

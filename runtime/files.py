@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -202,6 +203,13 @@ def settled(file: Path) -> tuple[Signature, bytes]:
 
 def _no_catalog(path: Path) -> SettingsError:
     return SettingsError(str(path), "is no file or folder", "Name the folder that holds the agents.")
+
+
+def let_import(folders: Sequence[str]) -> None:
+    """Let modules be imported from folders, before what is installed and behind the standard library."""
+    installed = (at for at, path in enumerate(sys.path) if Path(path).name in ("site-packages", "dist-packages"))
+    at = next(installed, len(sys.path))
+    sys.path[at:at] = [folder for folder in folders if folder not in sys.path]
 
 
 def import_folders(paths: Sequence[Path]) -> list[str]:

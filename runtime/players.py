@@ -1,21 +1,28 @@
-"""Processes that play scenarios on all cores. The SDK is imported once, in a process that all of them come out of."""
+"""Processes that play scenarios on all cores. The SDK is imported once, in a process that all of them come out of.
+
+None outlives the command, however that ends.
+"""
 
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runtime import files
 from runtime.catalog import Catalog, assemble, problems
 from runtime.draft import draft
-from runtime.errors import CatalogError, SwitchboardError, errors, frames
+from runtime.errors import CatalogError, SwitchboardError, TextModelError, errors, frames
 from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 # Much of a played call is waiting until the loop is sure that nothing comes: two processes keep a core busy.
 _PROCESSES_A_CORE = 2
 _LIVE_CALLS = 4  # at once: nearly all of them is waiting, but the service limits a project's tokens in a minute
+
+_GRACE_SECONDS = 3.0  # for a player that is told to end, to leave nothing behind
 
 _ENDED = "The process that played it has ended. A tool may have stopped it, or the memory was full."
 
@@ -51,7 +60,8 @@ class Part(NamedTuple):
 def play(parts: Sequence[Part]) -> Iterator[Result]:
     """Play scenarios as often as they say, and yield each result as it comes.
 
-    Raises `CatalogError` for tools that cannot be used. When it is closed, or interrupted, no other scenario begins.
+    Raises `CatalogError` for tools that cannot be used, and `TextModelError` for a model that will never answer. When
+    it is closed, or interrupted, those that are being played are stopped.
     """
     if not parts:
         return
@@ -93,40 +103,87 @@ def _played(parts: Sequence[Part], jobs: Sequence[int], processes: int) -> Itera
 
 @contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Make processes, and let none of them begin anything behind the block."""
+    """Make processes, and let none of them go on behind the block."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runtime.rehearsal"])
-    pool = ProcessPoolExecutor(processes, context, _begin, (os.getcwd(), list(sys.path)))
+    context.set_forkserver_preload(["runtime.rehearsal", "runtime.minds"])  # ours, before user code can be imported
+    with TemporaryDirectory() as nowhere, chdir(nowhere):  # it looks for the standard library where it stands first
+        forkserver.ensure_running()
+    pool = ProcessPoolExecutor(processes, context, _begin, (os.getcwd(),))
     try:
         yield pool
+    except BaseException:
+        _stop_all()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stop_all() -> None:
+    """End the players in the middle of what they do: what they play may never end by itself."""
+    players = multiprocessing.active_children()
+    for player in players:
+        player.terminate()
+    for player in players:
+        player.join(_GRACE_SECONDS)
+        player.kill()
 
 
 # ── in a player's process ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begin(folder: str, paths: list[str]) -> None:
+def _begin(folder: str) -> None:
     """Stand where the command stands. An interruption is the command's to hear, and its output is the report's alone.
 
     What tools print goes to standard error, and so does what their C code and their own processes do.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_command, name="switchboard-player", daemon=True).start()
     sys.stdout = sys.stderr
     os.dup2(os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno(), 1)
     os.chdir(folder)
-    sys.path[:] = paths
+
+
+def _end_with_command() -> None:
+    """End when the command is gone, as after a SIGKILL: nobody would tell us."""
+    command = multiprocessing.parent_process()
+    if command is not None:
+        wait([command.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Stopped(BaseException):
+    """The command wants no more of what is being played."""
+
+
+def _end(*_: object) -> NoReturn:
+    """End at once, or as soon as what is being played has removed its folder, unless that takes too long."""
+    if not _played_now:
+        os._exit(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a loop complains of that is stopped so, helps nobody
+    last = threading.Timer(_GRACE_SECONDS, os._exit, (1,))
+    last.daemon = True
+    last.start()
+    raise _Stopped
+
+
+_played_now: list[Part] = []
 
 
 def _play(part: Part) -> Run:
-    """Play a part. Whatever breaks keeps nobody else from being played, but for tools that no part can use."""
+    """Play a part. Whatever breaks keeps nobody else from being played, but for what no part can be played with."""
+    _played_now.append(part)
     try:
         return _rehearsed(part)
-    except CatalogError:
+    except (CatalogError, TextModelError):
         raise
+    except _Stopped:
+        os._exit(1)
     except BaseException as error:
         said = str(error) if isinstance(error, SwitchboardError) else frames(error)
         return Run(None, broken=f"It could not be played: {said}")
+    finally:
+        _played_now.clear()
 
 
 def _rehearsed(part: Part) -> Run:
@@ -156,6 +213,7 @@ def _model(name: str) -> "tuple[TextMind, Judge]":
 @cache
 def _company(folder: Path, environment: str) -> tuple[Catalog, Tools]:
     """Return a catalog with its tools, read once in each process. Raises `CatalogError`."""
+    files.let_import(files.import_folders([folder]))
     tools = Tools()
     drafts = [draft(source, tools.read, environment) for source in files.sources([folder])]
     found = problems(drafts)

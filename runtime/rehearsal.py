@@ -6,7 +6,9 @@ What happened is a `Played`, whoever answers for the model: the scenario's own l
 import asyncio
 import logging
 import math
+import signal
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from runtime import threads
 from runtime.catalog import Catalog
-from runtime.errors import ToolError
+from runtime.errors import TextModelError, ToolError
 from runtime.expectations import Played, Question, compare, questions
 from runtime.faults import FaultyLine
 from runtime.props import recast
@@ -32,7 +34,10 @@ from runtime.stage import STUCK_SECONDS, Stage
 from runtime.verdict import Verdict
 
 PATIENCE_SECONDS = 30.0  # without a sign of the real service while an answer is due
+COMPARING_SECONDS = 3.0  # what takes a thousandth of a second, but for expressions that try for ever
 CALL_SECONDS = 3 * 3600.0  # of the call: the service ends it after one hour
+
+_ENDLESS = "{place}An expression below matches: takes too long to compare. Write a plainer one, or contains:."
 
 Judge = Callable[[Question], Awaitable[Verdict]]
 """Asks a judging model. What it raises is the caller's to hear."""
@@ -49,7 +54,8 @@ def rehearse(
     """Play a scenario once and compare it with what it expects.
 
     A mind takes the place of the scenario's model lines; `live` is where the real service does, in real time.
-    `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do.
+    `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do, and
+    `TextModelError` for a text model that will never answer.
     """
     began = time.monotonic()
 
@@ -58,7 +64,11 @@ def rehearse(
         if played.broken:
             return Run(played, broken=played.broken)
         verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
-        return Run(played, tuple(compare(scenario, played, verdicts)))
+        try:
+            with _at_most(COMPARING_SECONDS):
+                return Run(played, tuple(compare(scenario, played, verdicts)))
+        except TimeoutError:
+            return Run(played, broken=_ENDLESS.format(place=_first_expression(scenario)))
 
     with (
         tempfile.TemporaryDirectory(prefix="switchboard-test-", ignore_cleanup_errors=True) as folder,
@@ -107,7 +117,34 @@ async def perform(
                 stage.get_stuck()
             call.hangs_up()
             await made.host.idle()
+    if isinstance(stage.failure, TextModelError) and stage.failure.lasting:
+        raise stage.failure
     return stage.played()
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` in a block that takes longer; only where signals are heard, in a process's main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _first_expression(scenario: Scenario) -> str:
+    found = (each for turn in scenario.turns for each in turn.expect if each.field.endswith("matches"))
+    first = next(found, None)
+    return f"{scenario.file}:{first.line}:{first.column}: " if first else ""
 
 
 def _with_faults(line: Line, scenario: Scenario, catalog: Catalog) -> Line:

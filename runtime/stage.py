@@ -83,7 +83,8 @@ class Stage:
         self._stirred = asyncio.Event()
         self._over = asyncio.Event()
         self._deed_at = 0.0
-        self._agent = self._outcome = self._reason = self._broken = ""
+        self.failure: Exception | None = None  # of who plays the model, which gave no answer
+        self._agent = self._outcome = self._reason = ""
         self._runner: Runner | None = None
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
@@ -264,7 +265,7 @@ class Stage:
             case "server_event", "response.output_item.done" if item.get("type") == "function_call":
                 self._use(item)
             case "mind_failed", _:
-                self._broken = self._broken or f"Who plays the model gave no answer: {fields['error']}"
+                self.failure = self.failure or fields["error"]
 
     def _say(self, response_id: str, text: str) -> None:
         """Note what was said, in the turn in which it began to be heard: the caller may have interrupted it since."""
@@ -308,7 +309,7 @@ class Stage:
             _as_played(self._opening, [self._opening]),
             self._outcome,
             self._reason,
-            self._broken,
+            f"Who plays the model gave no answer: {self.failure}" if self.failure else "",
         )
 
 

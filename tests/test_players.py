@@ -115,6 +115,49 @@ def test_what_a_tool_prints_stays_out_of_the_report(folder: Path) -> None:
     assert sorted(err.splitlines()) == ["from Python", "from a process"]
 
 
+@pytest.mark.parametrize("name", ["calendar.py", "yaml.py", "random.py", "runtime/__init__.py"])
+def test_a_file_of_a_name_that_we_need_ourselves_is_in_nobody_s_way(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("raise SystemExit(9)\n", "utf-8")
+    code, out, err = switchboard(folder)
+    assert (code, err) == (0, ""), out
+
+
+def test_an_expression_that_tries_for_ever_is_told_with_its_place(folder: Path) -> None:
+    write(folder, endless={"says": "a" * 40 + "!"}, passes={})
+    file = folder / "agents/desk.scenarios.yaml"
+    file.write_text(file.read_text("utf-8").replace("{says: done}", "{says: {matches: '(a+)+$'}}", 1), "utf-8")
+    code, out, _ = switchboard(folder)
+    assert code == 1
+    assert "agents/desk.scenarios.yaml:6:32: An expression below matches: takes too long to compare. " in out
+    assert "2 scenarios: 1 passed, 1 failed" in out
+
+
+def is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_behind_whichever_way_it_ends(folder: Path, how: signal.Signals, tmp_path: Path) -> None:
+    hangs = "import pathlib; pathlib.Path('began').touch()\n    while True: pass\n    if then"
+    (folder / "counting.py").write_text(COUNTS.replace("if then", hangs, 1), "utf-8")
+    (tmp_path / "t").mkdir()
+    with command(folder, TMPDIR=str(tmp_path / "t")) as process:
+        until = time.monotonic() + 40
+        while not (folder / "began").exists():
+            assert time.monotonic() < until
+        os.kill(process.pid, how)
+        code = process.wait(20)
+        assert code == (-9 if how == signal.SIGKILL else 130)
+        while is_alive(process.pid):
+            assert time.monotonic() < until, "a process was left behind"
+        assert not list((tmp_path / "t").glob("switchboard-test-*"))
+
+
 def test_whatever_keeps_one_from_being_played_keeps_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))

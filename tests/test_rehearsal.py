@@ -540,7 +540,7 @@ class Breaks:
 def test_a_model_that_gives_no_answer_is_never_a_pass() -> None:
     steps = [{"caller": {"says": "Hello."}, "expect": {"says": {"absent": "discount"}}}]
     run = play(GREETS, steps, mind=Breaks())
-    assert (run.judgement, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
+    assert (run.judgment, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
 
 
 # ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from runtime.errors import CatalogError, SettingsError, errors
 
 def find_modules(paths: Sequence[Path]) -> None:
     """Let tool modules be imported from the working directory and from the folders that hold the catalog."""
-    sys.path[:0] = [folder for folder in files.import_folders(paths) if folder not in sys.path]
+    files.let_import(files.import_folders(paths))
 
 
 def existing(written: str, command: str = "") -> Path:

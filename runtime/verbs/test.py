@@ -4,6 +4,7 @@ Plays none and judges none itself.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime import git, reports, results
-from runtime.errors import CatalogError, Problem, SettingsError, listing
+from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, listing
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
 from runtime.verbs import PROBLEMS, STOPPED
-from runtime.verbs.places import existing, find_modules, recording_in
+from runtime.verbs.places import existing, recording_in
 from runtime.verbs.words import add_verb
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def add(verbs: Any) -> None:
     )
     test.epilog = (
         "Needs no network and no key, but for --live and --model. A skipped expectation is no pass. "
-        "Exit code: 0 nothing failed, 1 scenarios failed or files have problems, 2 usage."
+        "Exit code: 0 nothing failed, 1 scenarios failed or files have problems, 2 usage, 130 interrupted."
     )
     test.add_argument(
         "paths",
@@ -60,6 +61,8 @@ def add(verbs: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from runtime import repertoire
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: players are stopped, and a report is printed
 
     if arguments.recording is not None:
         return _retold(arguments)
@@ -113,8 +116,6 @@ def _rehearsed(arguments: argparse.Namespace, opened: "Sequence[Repertoire]", du
     """Play what is due, print what became of it, and return the exit code."""
     from runtime import players
 
-    for folder in (each.folder for each in opened):
-        find_modules([folder])
     environment, wanted, done = chosen_environment(), due.among(opened), list[results.Result]()
     if arguments.model:
         from runtime.minds import mind_for
@@ -135,6 +136,8 @@ def _rehearsed(arguments: argparse.Namespace, opened: "Sequence[Repertoire]", du
         due.played(opened)
     except CatalogError as error:  # a tool that cannot be used
         problems += error.problems
+    except TextModelError as error:  # it would fail each scenario
+        raise SettingsError("", error.message, error.cure) from error
     except KeyboardInterrupt:
         stopped = True
     finally:

@@ -1,7 +1,8 @@
 """Writes each call's recording into a folder, a file for each call that only its owner reads.
 
 Calls are not slowed: what happens is put into a queue, and a thread makes it unreadable and writes it. A disk that is
-full, or a folder that is gone, costs recordings and no call; it is told once in the log.
+full, or a folder that is gone, costs recordings and no call; what cannot be written for another reason costs the
+recording of its call only. Either is told once in the log.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from runtime import events as e
 from runtime.commands import Command
-from runtime.errors import SettingsError
+from runtime.errors import SettingsError, frames
 from runtime.recorded import (
     CUT_OFF,
     ENDED,
@@ -132,16 +133,25 @@ class Recorder:
 
     def _write_all(self) -> None:
         while (item := self._next()) is not None:
-            try:
+            with self._at_the_cost_of(item.call_id):
                 self._write(item)
-            except OSError as error:
-                self._give_up(item.call_id, error)
         for call_id, file in list(self._files.items()):
-            try:
+            with self._at_the_cost_of(call_id):
                 self._line(file, Entry(file.at, "host", {"type": CUT_OFF}))
                 self._end(call_id)
-            except OSError as error:
-                self._give_up(call_id, error)
+
+    @contextlib.contextmanager
+    def _at_the_cost_of(self, call_id: str) -> Iterator[None]:
+        """The boundary of one recording: whatever breaks in it ends it, is told, and leaves the thread to the others.
+
+        The rest of the call is left out: a part from the middle could not be played.
+        """
+        try:
+            yield
+        except OSError as error:
+            self._give_up(call_id, error.strerror or type(error).__name__)
+        except Exception as error:
+            self._give_up(call_id, frames(error))
 
     def _next(self) -> _Heard | _Took | None:
         """Return the next thing to write; before a pause, let everybody read what there is."""
@@ -153,11 +163,9 @@ class Recorder:
 
     def _flush(self) -> None:
         for call_id, file in list(self._files.items()):
-            try:
+            with self._at_the_cost_of(call_id):
                 if file.out is not None:
                     file.out.flush()
-            except OSError as error:
-                self._give_up(call_id, error)
 
     def _write(self, item: _Heard | _Took) -> None:
         if isinstance(item, _Took) and isinstance(item.event, e.CallArrived | e.CallTurnedAway):
@@ -183,7 +191,8 @@ class Recorder:
         file = self._files[call_id] = _File(at, declared, None)
         name = f"{arrival.call.started_at:%Y%m%dT%H%M%S}-{re.sub(r'[^A-Za-z0-9_-]', '_', call_id)[:80]}.jsonl"
         handle = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        file.out = open(handle, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the call lives
+        # Open as long as the call lives; half an emoji, which only UTF-16 could write, is escaped as JSON does.
+        file.out = open(handle, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
         file.out.write(head_line(head(arrival, self._environment, speech=self._speech)))
 
     def _line(self, file: _File, entry: Entry) -> None:
@@ -196,9 +205,8 @@ class Recorder:
             file.out.close()
             self._told = False
 
-    def _give_up(self, call_id: str, error: OSError) -> None:
-        """Leave the rest of a call out: a part from the middle could not be played."""
-        self._tell_lost(error.strerror or type(error).__name__)
+    def _give_up(self, call_id: str, reason: str) -> None:
+        self._tell_lost(reason)
         file = self._files.get(call_id)
         if file is not None and file.out is not None:
             out, file.out = file.out, None

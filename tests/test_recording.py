@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from runtime import recorded, threads
-from runtime.commands import Record
+from runtime.commands import Record, Send
 from runtime.errors import SettingsError
-from runtime.events import DigitPressed
+from runtime.events import DigitPressed, TimerFired
 from runtime.realtime.tools import read_tool
 from runtime.recording import Recorder, folder_for
 from runtime.simulator import Keys, Script, SimulatedCall, ToolUse, Turn, clock
 from tests.house import MINIMAL, run
 from tests.line import line
+from tests.play import Play
 
 AGENT = (
     MINIMAL
@@ -204,6 +205,54 @@ def test_a_full_disk_is_told_once_and_breaks_no_call(tmp_path: Path, caplog: pyt
     assert told(caplog) == ["calls cannot be recorded"]
     for file in tmp_path.iterdir():
         recorded.read(file.read_text("utf-8"), file.name)  # what was written before can still be played
+
+
+def arrive(recorder: Recorder, call_id: str = "rtc_1") -> None:
+    """Let a call begin for a recorder, without a host."""
+    recorder.took(call_id, 1.0, Play().arrival, ())
+
+
+def test_half_an_emoji_is_written_as_json_escapes_it(tmp_path: Path) -> None:
+    """The service cuts words into pieces where it likes, and UTF-8 has no way to write half of a pair."""
+    for speech in (True, False):
+        folder = folder_for(str(tmp_path / str(speech)))
+        recorder = Recorder(folder, speech=speech)
+        arrive(recorder)
+        recorder.heard("rtc_1", 2.0, r'{"type": "some.delta", "item_id": "item_\ud83d", "delta": "hi \ud83d"}')
+        recorder.heard("rtc_1", 3.0, '{"type": "some.done"}')
+        recorder.close()
+        half, done, _ = lines(folder)[2:]
+        assert half["event"]["delta"] == ("hi \ud83d" if speech else "xx x")
+        assert done["event"] == {"type": "some.done"}
+
+
+def test_what_cannot_be_written_costs_the_recording_of_its_call_and_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(tmp_path, speech=True)
+    for call_id in ("rtc_1", "rtc_2"):
+        arrive(recorder, call_id)
+    recorder.took("rtc_1", 2.0, TimerFired("silence"), [Send({"type": "session.update", ("no", "key"): 1})])
+    recorder.took("rtc_1", 3.0, TimerFired("silence"), ())
+    recorder.took("rtc_2", 3.0, TimerFired("silence"), ())
+    recorder.close()
+    first, second = (file.read_text("utf-8").splitlines() for file in sorted(tmp_path.iterdir()))
+    assert [json.loads(line)["event"]["type"] for line in first[1:]] == ["webhook", "timer_fired"]
+    assert [json.loads(line)["event"]["type"] for line in second[1:]] == ["webhook", "timer_fired", "cut_off"]
+    (record,) = (record for record in caplog.records if record.name == "runtime.recording")
+    assert record.getMessage() == "calls cannot be recorded"
+    assert str(getattr(record, "said", "")).startswith("TypeError < "), "and not that the disk is slow"
+
+
+def test_a_recording_that_is_there_is_never_written_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A webhook that is delivered to two hosts gives two calls of one name."""
+    for fired in ("silence", "duration"):
+        recorder = Recorder(tmp_path)
+        arrive(recorder)
+        recorder.took("rtc_1", 2.0, TimerFired(fired), ())
+        recorder.close()
+        assert lines(tmp_path)[2]["event"]["name"] == "silence"
+    assert told(caplog) == ["calls cannot be recorded"]
 
 
 def test_an_event_costs_a_call_next_to_nothing(tmp_path: Path) -> None:

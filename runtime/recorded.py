@@ -17,6 +17,7 @@ from runtime import commands as c
 from runtime import events as e
 from runtime import redaction
 from runtime.errors import SettingsError
+from runtime.roles import Role, Roles
 
 VERSION = 1
 
@@ -37,6 +38,8 @@ _WANTED: dict[type[c.Command], str] = {
 def _name(kind: type[Any]) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
+
+_HEADER = re.compile(r"headers\W{1,6}(?:get\W{1,4})?([A-Za-z][\w-]*)")  # as templates name one
 
 _KINDS: dict[str, type[Any]] = {_name(kind): kind for kind in _HAPPENED}
 
@@ -93,7 +96,7 @@ class Recording:
 
 def head(arrival: e.CallArrived | e.CallTurnedAway, environment: str, *, speech: bool) -> dict[str, Any]:
     """Return the first line of a call's recording, as data."""
-    shown = str if speech else redaction.number
+    shown = str if speech else redaction.text
     taken = arrival.match if isinstance(arrival, e.CallArrived) else None
     return {
         "recording": VERSION,
@@ -111,6 +114,33 @@ def head(arrival: e.CallArrived | e.CallTurnedAway, environment: str, *, speech:
 def head_line(data: Mapping[str, Any]) -> str:
     """Return the first line of the file."""
     return _line(data)
+
+
+def declared_by(roles: Roles) -> frozenset[str]:
+    """Return the author's own words that a recording may hold: names of agents, tools and rules, keys, headers."""
+    return frozenset(word for role in roles.values() for word in _declared_by(role))
+
+
+def _declared_by(role: Role) -> Iterator[str]:
+    agent, tracing = role.agent, role.settings.session.get("tracing")
+    yield agent.name
+    yield from redaction.declared_in(role.settings.session["tools"])
+    yield from (str(rule.written["entrypoint"]) for rule in agent.abilities.rules)
+    yield from _keys((agent.data["lookup"] or {}).get("defaults"))
+    yield from _keys(tracing)
+    yield from (name for rule in agent.answers for name, _ in rule.headers)
+    templates = f"{agent.instructions.text} {agent.data}"
+    yield from (found.lower() for found in _HEADER.findall(templates))
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
 
 
 def entries_of(event: e.Event, done: Sequence[c.Command], at: float) -> Iterator[Entry]:

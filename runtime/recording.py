@@ -26,13 +26,13 @@ from runtime.recorded import (
     CUT_OFF,
     ENDED,
     Entry,
+    declared_by,
     entries_of,
     head,
     head_line,
     redacted,
     service_entry,
 )
-from runtime.redaction import declared_in
 
 logger = logging.getLogger(__name__)
 
@@ -187,8 +187,7 @@ class Recorder:
 
     def _begin(self, call_id: str, at: float, arrival: e.CallArrived | e.CallTurnedAway) -> None:
         roles = arrival.roles if isinstance(arrival, e.CallArrived) else {}
-        declared = declared_in(tool for role in roles.values() for tool in role.settings.session["tools"])
-        file = self._files[call_id] = _File(at, declared, None)
+        file = self._files[call_id] = _File(at, declared_by(roles), None)
         name = f"{arrival.call.started_at:%Y%m%dT%H%M%S}-{re.sub(r'[^A-Za-z0-9_-]', '_', call_id)[:80]}.jsonl"
         handle = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         # Open as long as the call lives; half an emoji, which only UTF-16 could write, is escaped as JSON does.

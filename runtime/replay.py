@@ -36,7 +36,7 @@ from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages
 from runtime.receipt import holds
-from runtime.recorded import ENDED, STOPPED, Entry, Recording, entries_of, event_of, redacted
+from runtime.recorded import ENDED, STOPPED, Entry, Recording, declared_by, entries_of, event_of, redacted
 from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
@@ -213,7 +213,7 @@ class _Playing:
         self._entries = recording.entries
         self._arrival = arrival
         self._roles: Roles = arrival.roles
-        self._declared = _declared(arrival.roles) | _declared_then(recording)
+        self._declared = declared_by(arrival.roles) | _declared_then(recording)
         self._guarded = any(role.agent.data["guardrails"] is not None for role in arrival.roles.values())
         self._requests, self._answers = _requests(recording.entries)
         self._firings = _firings(recording.entries)
@@ -498,13 +498,9 @@ def _firings(entries: Iterable[Entry]) -> dict[str, list[tuple[int, float]]]:
     return firings
 
 
-def _declared(roles: Roles) -> frozenset[str]:
-    return declared_in(tool for role in roles.values() for tool in role.settings.session["tools"])
-
-
 def _declared_then(recording: Recording) -> frozenset[str]:
     told = (_inner(entry.event, "session").get("tools") for entry in recording.entries if entry.direction != "in")
-    return declared_in(tool for tools in told if isinstance(tools, list) for tool in tools)
+    return declared_in([tool for tools in told if isinstance(tools, list) for tool in tools])
 
 
 def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

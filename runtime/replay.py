@@ -41,9 +41,11 @@ from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
 from runtime.session import LINE
+from runtime.tool_calls import TOO_SLOW
 
 NEAR_SECONDS = 1.0  # a request of today is the recorded one when no more lies between them
 _BEGIN = 1_000.0  # the clock's time at the webhook: any would do
+_TOLD_SECONDS = 0.1  # between a tool's result and the event that tells of it, on a busy host
 _MOST_STEPS = 100_000
 _ANSWERS = {
     "accepted": "accept", "accept_failed": "accept", "attached": "attach", "attach_failed": "attach",
@@ -179,13 +181,16 @@ def _by_name(catalog: Catalog, name: str) -> Match | NoMatch:
 
 def _equipped(agent: AgentDefinition, recording: Recording) -> AgentDefinition:
     """Return an agent with the tools that its servers offered then; nobody asks them for a replay."""
-    if not agent.abilities.servers:
+    servers = agent.abilities.servers
+    if not servers:
         return agent
     known = {tool.name for tool in agent.tools}
     told = (entry.event["session"].get("tools", ()) for entry in recording.entries if entry.type == "accept")
     offered = {tool["name"]: tool for tools in told for tool in tools if tool["name"] not in known}
+    # Which of the servers offers a tool was not recorded: the most patient one.
+    written = {"mcp": {}, "timeout_seconds": max(server["timeout_seconds"] for server in servers)}
     return agent.with_tools(
-        ToolDefinition(name, tool["description"], tool["parameters"], {"mcp": {}}) for name, tool in offered.items()
+        ToolDefinition(name, tool["description"], tool["parameters"], written) for name, tool in offered.items()
     )
 
 
@@ -221,6 +226,8 @@ class _Playing:
         self._asked: set[int] = set()
         self._left_out: set[str] = set()
         self._running: dict[str, str] = {}
+        self._took = _tools_took(recording.entries)
+        self._late: dict[str, tuple[float, e.ToolFinished]] = {}
         self._moving: deque[str] = deque()
         self._checked: set[str] = set()
         self._held_then: Mapping[str, Any] = {}
@@ -254,14 +261,18 @@ class _Playing:
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _let_pass(self, until: float) -> None:
-        """Fire the timers that run out before a time, unless the recording fires them in a moment."""
+        """Fire the timers, and give up the tools, whose time ends before another, unless the recording does soon."""
         while not self.is_over and self._steps < _MOST_STEPS:
             due = [(at, name) for name, at in self._timers.items() if at < until and not self._fires_soon(name, at)]
-            if not due:
+            late = [(at, tool_call_id) for tool_call_id, (at, _) in self._late.items() if at < until]
+            if not due and not late:
                 return
-            at, name = min(due)
+            at, name = min(due + late)
             self.at = max(self.at, at)
-            self._fire(name)
+            if (at, name) in late:
+                self._feed(self._late.pop(name)[1])
+            else:
+                self._fire(name)
 
     def _fires_soon(self, name: str, due: float) -> bool:
         return any(index >= self._index and abs(at - due) <= NEAR_SECONDS for index, at in self._firings[name])
@@ -423,9 +434,20 @@ class _Playing:
             self._running[command.tool_call_id] = command.name
             self._moving.append(tool.written["agent"])
         elif self._requests[f"tool {command.tool_call_id}"] or not self._recording.is_whole:
-            self._running[command.tool_call_id] = command.name
+            self._await_result(command, tool)
         else:
             self._waiting.append(e.ToolFinished(command.tool_call_id, command.name, ""))
+
+    def _await_result(self, command: RunTool, tool: ToolDefinition) -> None:
+        """Wait for the recorded result, unless the host would give the tool up before it came."""
+        took, limit = self._took.get(command.tool_call_id, 0.0), tool.timeout_seconds
+        if took <= limit + _TOLD_SECONDS:
+            self._running[command.tool_call_id] = command.name
+            return
+        text = f"The tool {command.name} took {took:.1f} s then, and is given up after {limit:g} s now."
+        self.found.append(Deviation(round(self.at, 3), "tool", text))
+        given_up = e.ToolFinished(command.tool_call_id, command.name, TOO_SLOW, limit, failed=True, too_slow=True)
+        self._late[command.tool_call_id] = (self.at + limit, given_up)
 
 
 def _said(response_id: str, line: str) -> tuple[e.Event, ...]:
@@ -439,6 +461,16 @@ def _said(response_id: str, line: str) -> tuple[e.Event, ...]:
 
 
 # ── what was asked for then ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _tools_took(entries: Iterable[Entry]) -> dict[str, float]:
+    """Return the seconds after which tools gave their results, by the ids of their calls."""
+    finished = (event_of(entry) for entry in entries if entry.type == "tool_finished")
+    return {
+        event.tool_call_id: event.seconds
+        for event in finished
+        if isinstance(event, e.ToolFinished) and not event.too_slow
+    }
 
 
 def _requests(entries: Sequence[Entry]) -> tuple[dict[str, list[_Request]], set[int]]:
@@ -500,7 +532,7 @@ def _firings(entries: Iterable[Entry]) -> dict[str, list[tuple[int, float]]]:
 
 def _declared_then(recording: Recording) -> frozenset[str]:
     told = (_inner(entry.event, "session").get("tools") for entry in recording.entries if entry.direction != "in")
-    return declared_in([tool for tools in told if isinstance(tools, list) for tool in tools])
+    return declared_in([tool for tools in told if isinstance(tools, list) for tool in tools if isinstance(tool, dict)])
 
 
 def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

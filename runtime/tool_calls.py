@@ -16,6 +16,9 @@ from runtime.scene import Scene
 from runtime.session import AFTER
 from runtime.speech import Speech
 
+TOO_SLOW = "The tool took too long. Tell the caller that this does not work at the moment."
+"""The result of a tool that was given up."""
+
 SLOW = "slow "  # and a tool call's id: the time until the next line while it runs
 
 _ALWAYS_ALLOWED = {"hang_up", "transfer"}  # what ends a call is no way to go on for ever

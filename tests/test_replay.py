@@ -161,6 +161,43 @@ def test_rules_about_words_are_not_lost_with_the_words(rich: dict[bool, recorded
         assert "The line instead of forbidden words was said then, and is not now." in told
 
 
+def slowed(recording: recorded.Recording, seconds: float) -> recorded.Recording:
+    """Return a recording in which find_table took so long, and all that came after it came later."""
+    index = next(
+        n
+        for n, entry in enumerate(recording.entries)
+        if entry.event.get("name") == "find_table" and entry.type == "tool_finished"
+    )
+    entries = [
+        replace(entry, at=entry.at + (seconds if n >= index else 0)) for n, entry in enumerate(recording.entries)
+    ]
+    entries[index] = replace(entries[index], event={**entries[index].event, "seconds": seconds})
+    return replace(recording, entries=tuple(entries))
+
+
+@pytest.mark.parametrize("speech", [True, False])
+def test_a_tool_that_took_longer_than_it_may_now_is_given_up(
+    rich: dict[bool, recorded.Recording], speech: bool
+) -> None:
+    recording = slowed(rich[speech], 5.0)
+    entry = "tests.test_replay:find_table\n"
+    assert changed(recording, (entry, f"{entry}    timeout_seconds: 6\n")) == []
+    told = changed(recording, (entry, f"{entry}    timeout_seconds: 1\n"))
+    assert told[:3:2] == [
+        "The tool find_table took 5.0 s then, and is given up after 1 s now.",
+        "The result of find_table is given to the model 4.0 s earlier now.",
+    ]
+    result = '“"a table for Napoleon"” then, “The tool took too long. '
+    assert told[1].startswith("The result of find_table is another one now: ")
+    assert (result in told[1]) is speech
+
+
+def test_a_tool_that_was_given_up_then_too_is_no_difference(rich: dict[bool, recorded.Recording]) -> None:
+    recording = slowed(rich[True], 5.04)
+    entry = "tests.test_replay:find_table\n"
+    assert changed(recording, (entry, f"{entry}    timeout_seconds: 5\n")) == [], "a busy host tells of it late"
+
+
 def test_a_handoff_that_is_gone_changes_the_end(rich: dict[bool, recorded.Recording]) -> None:
     handoff = "handoffs: [{agent: billing, when: About an invoice., announce: Let me hand you over.}]\n"
     told = changed(rich[True], (handoff, ""))

@@ -39,6 +39,7 @@ from runtime.context import CallContext
 from runtime.definition import AgentDefinition, ToolDefinition
 from runtime.errors import ToolError, frames
 from runtime.events import HandedOff, ToolFinished
+from runtime.tool_calls import TOO_SLOW
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +275,7 @@ def _sdk_tool(tool: ToolDefinition) -> FunctionTool:
         logger.error("a tool took too long", extra=fields)
         running.failed.add(context.tool_call_id)  # type: ignore[attr-defined]
         running.slow.add(context.tool_call_id)  # type: ignore[attr-defined]
-        return "The tool took too long. Tell the caller that this does not work at the moment."
+        return TOO_SLOW
 
     return FunctionTool(
         name=tool.name,

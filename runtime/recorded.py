@@ -10,8 +10,9 @@ whose `type` is the service's own for the sideband, and else one of those below.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
+from typing import Any, TypeGuard, get_origin
 
 from runtime import commands as c
 from runtime import events as e
@@ -209,6 +210,9 @@ def _plain(value: Any) -> Any:
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_MOST_DEEP = 100  # levels of a line: a session's tools have some ten
+_MOST_SECONDS = 1e9  # more than a call lasts, and than a status or a close code is
 _RECORD_AGAIN = "Is it a file that 'switchboard serve --record' wrote? Parts of it may be lost."
 
 
@@ -236,44 +240,142 @@ def _head(line: str, file: str) -> dict[str, Any]:
     if version > VERSION:
         message = f"is a recording of format {version}, and this Switchboard reads up to {VERSION}"
         raise SettingsError(file, message, "Update Switchboard, or use the one that recorded it.")
-    texts = [known.get(key) for key in ("call_id", "called", "caller")]
-    agent = known.get("agent")
-    if not all(isinstance(one, str) for one in texts) or not isinstance(agent, str | None):
-        raise SettingsError(f"{file}:1", "lacks the call's id, its numbers or its agent", _RECORD_AGAIN)
-    return {"speech": False, "revision": None, "digest": None, "environment": "", **known, "agent": agent}
+    known = {"speech": False, "agent": None, "revision": None, "digest": None, "environment": "", **known}
+    if wrong := _wrong(known, _HEAD):
+        raise SettingsError(f"{file}:1", f"has no usable {wrong}", _RECORD_AGAIN)
+    return known
 
 
 def _entry(line: str, file: str, number: int) -> Entry:
     data = _data(line) or {}
     at, direction, event = data.get("at"), data.get("direction"), data.get("event")
-    needs = _NEEDS.get((str(direction), str(event.get("type"))), {}) if isinstance(event, dict) else None
-    timed = isinstance(at, int | float) and not isinstance(at, bool)
-    if needs is None or not timed or direction not in ("in", "out", "http", "host"):
+    if not isinstance(event, dict) or not _is_number(at) or direction not in ("in", "out", "http", "host"):
         raise SettingsError(f"{file}:{number}", "is no event of a recording", _RECORD_AGAIN)
-    assert isinstance(event, dict)
-    if lost := [name for name, kind in needs.items() if not isinstance(event.get(name), kind)]:
-        raise SettingsError(f"{file}:{number}", f"lacks '{lost[0]}'", _RECORD_AGAIN)
-    return Entry(float(at or 0), str(direction), event)
+    kind = str(event.get("type", ""))
+    if kind == WEBHOOK and not _is_moment(event.get("started_at")):
+        raise SettingsError(f"{file}:{number}", "does not tell when the call came", _RECORD_AGAIN)
+    if wrong := _wrong(event, {**_fields(kind), **_NEEDS.get(kind, {})}):
+        raise SettingsError(f"{file}:{number}", f"has no usable {wrong}", _RECORD_AGAIN)
+    return Entry(float(at), str(direction), event)
 
 
-_NEEDS: dict[tuple[str, str], dict[str, type[Any]]] = {
-    ("http", "accept"): {"session": dict},
-    ("http", "refer"): {"to": str},
-    ("http", "reject"): {"status": int},
-    ("host", "run_tool"): {"tool_call_id": str, "name": str},
-    ("host", "ended"): {"outcome": str},
-    ("out", "session.update"): {"session": dict},
-    ("out", "response.create"): {"response": dict},
-    ("out", "conversation.item.create"): {"item": dict},
+_Needs = Mapping[str, Any]
+"""The types of fields by their paths, or the values that one may have. `*` stands for each value in a list or mapping,
+and what ends with `?` may be missing."""
+
+_SESSION: _Needs = {
+    "session": dict, "session.instructions?": str, "session.audio?": dict, "session.audio.input?": dict,
+    "session.audio.output?": dict, "session.audio.input.turn_detection?": dict | None, "session.tools?": list,
+    "session.tools.*": dict, "session.tools.*.name": str, "session.tools.*.description": str,
+    "session.tools.*.parameters": dict,
+}  # fmt: skip
+_ECHO: _Needs = {
+    **{path: kind for path, kind in _SESSION.items() if path.endswith("?")},
+    "session?": dict, "session.tools?": list | None, "session.tools.*": dict,
+}  # fmt: skip
+_RESPONSE: _Needs = {
+    "response?": dict | None, "response.metadata?": dict | None, "response.metadata.switchboard?": str | None,
+    "response.output?": list | None, "response.output.*": dict, "response.output.*.content?": list | None,
+    "response.output.*.content.*": dict,
+}  # fmt: skip
+_HEAD: _Needs = {
+    "speech": bool, "call_id": str, "called": str, "caller": str, "agent": str | None, "revision": str | None,
+    "digest": str | None, "environment": str,
+}  # fmt: skip
+_NEEDS: dict[str, _Needs] = {
+    WEBHOOK: {"headers?": dict, "headers.*": str, "turned_away?": dict, "turned_away.outcome": str, "unable?": str},
+    "accept": {**_SESSION, "session.instructions": str},
+    "accept_failed": {"cause?": frozenset({"", "quota", "model_unreachable"})},
+    "refer": {"to": str},
+    "reject": {"status": int},
+    "run_tool": {"tool_call_id": str, "name": str},
+    ENDED: {"outcome": str},
+    "session.update": _SESSION,
+    "session.created": _ECHO,
+    "session.updated": _ECHO,
+    "response.create": {"response": dict, **_RESPONSE},
+    "response.created": _RESPONSE,
+    "response.done": _RESPONSE,
+    "conversation.item.create": {"item": dict, "item.content?": list | None, "item.content.*": dict},
 }
+_WRITTEN_AS: dict[Any, Any] = {Mapping: dict, tuple: list, float: float | int}
+
+
+def _fields(kind: str) -> _Needs:
+    """Return what an event of ours needs."""
+    needs = {}
+    for field in fields(_KINDS[kind]) if kind in _KINDS else ():
+        has_default = field.default is not MISSING or field.default_factory is not MISSING
+        of_type: Any = get_origin(field.type) or field.type
+        needs[f"{field.name}?" if has_default else field.name] = _WRITTEN_AS.get(of_type, of_type)
+    return needs
+
+
+def _wrong(data: Mapping[str, Any], needs: _Needs) -> str:
+    """Return the first path whose value is missing or of another kind, in quotes, or `""`."""
+    for path, kind in needs.items():
+        *above, name = path.removesuffix("?").split(".")
+        for holder in _at(data, above):
+            values = _each(holder) if name == "*" else [holder[name]] if name in holder else []
+            is_missing = not values and name != "*" and not path.endswith("?")
+            if is_missing or not all(_fits(value, kind) for value in values):
+                return f"'{path.removesuffix('?')}'"
+    return ""
+
+
+def _at(data: Any, path: Sequence[str]) -> list[Any]:
+    """Return the mappings and lists at a path; what stands in their place is told by its own need."""
+    found = [data]
+    for name in path:
+        inner = [
+            _each(one) if name == "*" else [one.get(name)] for one in found if name == "*" or isinstance(one, dict)
+        ]
+        found = [value for values in inner for value in values if isinstance(value, dict | list)]
+    return found
+
+
+def _each(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, frozenset):
+        return isinstance(value, str) and value in kind
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) and (not isinstance(value, int | float) or _is_number(value))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST_SECONDS
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return False
+    return moment.tzinfo is not None and 1 < moment.year < 9999  # so that no reckoning leaves the calendar
 
 
 def _data(line: str) -> dict[str, Any] | None:
     try:
         data = json.loads(line)
+        if _HALF.search(line):  # of a pair of surrogates, which nothing can show
+            data = json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict) and not _is_deeper(data, _MOST_DEEP) else None
+
+
+def _is_deeper(data: Any, most: int) -> bool:
+    """Tell whether there are more levels in data: whoever walks down to the last of too many falls."""
+    level = [data]
+    for _ in range(most):
+        level = [value for one in level for value in _each(one) if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def event_of(entry: Entry) -> e.Event | None:

@@ -31,7 +31,7 @@ from runtime.commands import (
 )
 from runtime.definition import AgentDefinition, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines
-from runtime.errors import SettingsError, TemplateError, UnexpectedEvent
+from runtime.errors import TemplateError, UnexpectedEvent
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages
@@ -72,10 +72,7 @@ class Replayed:
 
 
 def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Replayed:
-    """Play a recording against a catalog, which is that of an environment.
-
-    Raises `SettingsError` for a recording that cannot be played.
-    """
+    """Play a recording against a catalog, which is that of an environment."""
     away = recording.webhook.get("turned_away")
     if isinstance(away, dict):
         return _turned_away(recording, catalog, away)
@@ -126,12 +123,7 @@ def _incoming(recording: Recording) -> IncomingCall:
     known, told = recording.head, recording.webhook
     headers = told.get("headers")
     pairs = [(name, str(value)) for name, value in headers.items()] if isinstance(headers, dict) else []
-    try:
-        started_at = datetime.fromisoformat(str(told.get("started_at")))
-    except ValueError:
-        started_at = None
-    if started_at is None or started_at.tzinfo is None:
-        raise SettingsError(f"{recording.file}:2", "does not tell when the call came", "Parts of the file may be lost.")
+    started_at = datetime.fromisoformat(told["started_at"])
     return IncomingCall(known["call_id"], known["called"], known["caller"], Headers(pairs), started_at)
 
 

@@ -396,12 +396,12 @@ def broken(text: str, number: int, line: str) -> str:
     [
         (1, "", "a.jsonl:1 is no head of a recording."),
         (1, '{"at": 0}', "a.jsonl:1 is no head of a recording."),
-        (1, '{"recording": 1}', "a.jsonl:1 lacks the call's id, its numbers or its agent."),
+        (1, '{"recording": 1}', "a.jsonl:1 has no usable 'call_id'."),
         (2, '{"at": 0, "direction": "in", "event": {}}', "a.jsonl:2 does not tell how the call came."),
         (2, '{"at": 0, "direction": "http", "event": {"type": "webhook"}}', "a.jsonl:2 does not tell when"),
         (5, "\x00\x00", "a.jsonl:5 is no event of a recording."),
         (5, '{"at": "1", "direction": "in", "event": {}}', "a.jsonl:5 is no event of a recording."),
-        (5, '{"at": 1, "direction": "http", "event": {"type": "accept"}}', "a.jsonl:5 lacks 'session'."),
+        (5, '{"at": 1, "direction": "http", "event": {"type": "accept"}}', "a.jsonl:5 has no usable 'session'."),
         (
             1,
             '{"recording": 2}',

@@ -54,12 +54,18 @@ class _Act:
     said: Any = None
 
 
-def compare(then: Iterable[Entry], now: Iterable[Entry], *, speech: bool) -> list[Deviation]:
-    """Return what is otherwise now, in the order of time. Without `speech`, words are compared by their lengths."""
+def compare(
+    then: Iterable[Entry], now: Iterable[Entry], *, speech: bool, doubtful: frozenset[str] = frozenset()
+) -> tuple[list[Deviation], list[str]]:
+    """Return what is otherwise now, in the order of time, and the subjects of which that cannot be known.
+
+    Without `speech`, words are compared by their lengths. `doubtful` are texts of today that would be others if what
+    was not recorded were known; `""` among them says that a line may not have been said for it.
+    """
     then = list(then)
     tools = _tools_called(then)
     before, after = _acts(then, tools), _acts(now, tools)
-    told = _Told(speech)
+    told = _Told(speech, doubtful)
     missing: list[_Act] = []
     added: list[_Act] = []
     matcher = SequenceMatcher(None, [act.key for act in before], [act.key for act in after], autojunk=False)
@@ -73,6 +79,8 @@ def compare(then: Iterable[Entry], now: Iterable[Entry], *, speech: bool) -> lis
         twin = next((other for other in added if other.key == act.key), None)
         if twin is None and act.key == ENDED:
             told.add(act.at, "end", f"the call ended with {act.said['outcome']} then, and goes on now")
+        elif twin is None and act.about == "line" and act.said is not None and "" in doubtful:
+            told.doubt(act.subject)
         elif twin is None:
             told.add(act.at, act.about, f"{act.subject} was {act.done} then, and is not now")
         else:
@@ -81,9 +89,11 @@ def compare(then: Iterable[Entry], now: Iterable[Entry], *, speech: bool) -> lis
     for act in added:
         if act.key == ENDED:
             told.add(act.at, "end", f"the call ends with {act.said['outcome']} now, and went on then")
+        elif isinstance(act.said, str) and _quoted(act.said) in doubtful:
+            told.doubt(act.subject)
         else:
             told.add(act.at, act.about, f"{act.subject} is {act.done} now, and was not then")
-    return sorted(told.found)
+    return sorted(told.found), list(told.doubts)
 
 
 # ── what was done ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,13 +163,18 @@ def _item(at: float, item: Mapping[str, Any], tools: Mapping[str, str]) -> _Act:
 class _Told:
     """Collects deviations, each setting's once: it is told again with every update of the session."""
 
-    def __init__(self, speech: bool) -> None:
+    def __init__(self, speech: bool, doubtful: frozenset[str]) -> None:
         self.found: list[Deviation] = []
+        self.doubts: dict[str, None] = {}
         self._speech = speech
+        self._doubtful = doubtful
         self._settings: set[str] = set()
 
     def add(self, at: float, about: str, sentence: str) -> None:
         self.found.append(Deviation(round(at, 3), about, f"{sentence[0].upper()}{sentence[1:]}."))
+
+    def doubt(self, subject: str) -> None:
+        self.doubts[subject] = None
 
     def pairs(self, pairs: Iterable[tuple[_Act, _Act]]) -> None:
         for then, now in pairs:
@@ -194,6 +209,9 @@ class _Told:
         else:
             sentence = f"{then.subject} has other words now"
         said = _quoted(then.said), _quoted(now.said)
+        if said[1] in self._doubtful:
+            self.doubt(then.subject)
+            return
         if self._speech:
             sentence += f": “{said[0]}” then, “{said[1]}” now"
         elif len(said[0]) != len(said[1]):
@@ -205,6 +223,9 @@ class _Told:
         for field in sorted(before.keys() | after.keys()):
             was, today = before.get(field), after.get(field)
             if was == today or (was is not None and today is not None and holds(was, today) and holds(today, was)):
+                continue
+            if isinstance(today, str) and today in self._doubtful:
+                self.doubt("the instructions" if field == "instructions" else f"the session's {field}")
                 continue
             sentence = _setting(field, was, today)
             if sentence not in self._settings:

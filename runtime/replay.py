@@ -8,12 +8,13 @@ happens: a line is said at once, and an answer to what nobody asks for today is 
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from runtime import events as e
+from runtime import redaction
 from runtime.call import Call, State
 from runtime.catalog import Catalog
 from runtime.commands import (
@@ -31,7 +32,7 @@ from runtime.commands import (
 )
 from runtime.definition import AgentDefinition, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines
-from runtime.errors import TemplateError, UnexpectedEvent
+from runtime.errors import TemplateError, UnexpectedEvent, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages
@@ -41,7 +42,9 @@ from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
 from runtime.session import LINE
+from runtime.template import template
 from runtime.tool_calls import TOO_SLOW
+from runtime.unreadable import Watch
 
 NEAR_SECONDS = 1.0  # a request of today is the recorded one when no more lies between them
 _BEGIN = 1_000.0  # the clock's time at the webhook: any would do
@@ -78,12 +81,20 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
         return _turned_away(recording, catalog, away)
     arrived = _arrival(recording, catalog)
     notes = _notes(recording, catalog, environment)
+    if arrived.doubt:
+        notes += (arrived.doubt,)
     if arrived.arrival is None:
         return Replayed(recording.file, recording.head["agent"], recording.seconds, tuple(arrived.found), notes)
     playing = _Playing(recording, arrived.arrival)
     playing.play()
     then = [entry for entry in recording.entries if entry.at <= playing.until or entry.type == ENDED]
-    found = [*arrived.found, *playing.found, *compare(then, playing.done, speech=recording.has_speech)]
+    doubtful = frozenset() if recording.has_speech else frozenset(_doubtful(recording, arrived.arrival))
+    compared, doubts = compare(then, playing.done, speech=recording.has_speech, doubtful=doubtful)
+    found = [*arrived.found, *playing.found, *compared]
+    if doubts:
+        notes += (
+            f"What was not recorded decides on {listing(doubts, 'and')}: whether that is otherwise now cannot be told.",
+        )
     if sum(one.about != "session" for one in found) > 1:
         notes += ("The caller and the model do what they did then: a difference may come of one before it.",)
     agent = arrived.arrival.match.agent.name
@@ -117,6 +128,7 @@ def _notes(recording: Recording, catalog: Catalog, environment: str) -> tuple[st
 class _Arrived:
     arrival: e.CallArrived | None
     found: list[Deviation] = field(default_factory=list)
+    doubt: str = ""
 
 
 def _incoming(recording: Recording) -> IncomingCall:
@@ -155,12 +167,54 @@ def _arrival(recording: Recording, catalog: Catalog) -> _Arrived:
         roles = roles_for(match.agent, call, team)
     except TemplateError as error:
         text = f"A template of {match.agent.name} fails now: {error}. The call is rejected."
+        if not recording.has_speech and any(fails for *_, fails in _looked(match.agent, team, call, {})):
+            return _Arrived(None, found, f"{text} With what was not recorded it may not: nothing is compared.")
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
     unable = str(recording.webhook.get("unable", ""))
     if unable and unable not in next(iter(roles.values())).conduct.on_failure:
         text = f"The call is not answered now for {unable}: on_failure says nothing of it any more."
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
     return _Arrived(e.CallArrived(call, match, roles, unable), found)
+
+
+def _looked(
+    agent: AgentDefinition, team: Mapping[str, AgentDefinition], call: IncomingCall, found: Mapping[str, Any]
+) -> Iterator[tuple[str, bool]]:
+    """Yield each text of a team that looks at what was not recorded, as it is now, and whether it cannot be made."""
+    watch = Watch()
+    shown = replace(
+        call, called=watch.over(call.called), caller=watch.over(call.caller), headers=watch.over(call.headers)
+    )
+    defaults = (agent.data["lookup"] or {}).get("defaults", {})
+    looked_up = {**defaults, **{name: watch.over(value) for name, value in found.items()}}
+    for member in (agent, *team.values()):
+        names = {**member.names(call), **looked_up, "call": shown}
+        for written in (member.instructions.text, *_texts(member.data)):
+            watch.reset()
+            text, fails = "", False
+            try:
+                text = template(written).render(names)
+            except TemplateError:
+                fails = True
+            if watch.is_touched:
+                yield text, fails
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping | list | tuple):
+        for inner in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(inner)
+
+
+def _doubtful(recording: Recording, arrival: e.CallArrived) -> Iterator[str]:
+    """Yield the texts of today that would be others if what was not recorded were known, unreadable as it."""
+    team = {name: role.agent for name, role in arrival.roles.items()}
+    told = [_inner(entry.event, "found") for entry in recording.entries if entry.type == "looked_up"]
+    for found in ({}, *told[:1]):
+        for written, _ in _looked(arrival.match.agent, team, arrival.call, found):
+            yield redaction.text(written)
 
 
 def _by_name(catalog: Catalog, name: str) -> Match | NoMatch:

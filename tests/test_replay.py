@@ -123,6 +123,58 @@ def test_of_words_that_were_not_recorded_the_lengths_are_compared(rich: dict[boo
     assert told == "The greeting has other words now: 30 characters then, 36 now."
 
 
+def test_where_a_number_decides_nothing_is_told_without_it(tmp_path: Path) -> None:
+    decides = (
+        MINIMAL
+        + """greeting: "{% if call.caller.startswith('+1555') %}Hello again.{% else %}Casa Nova.{% endif %}"\n"""
+    )
+    recording = record(tmp_path, decides, steps=STEPS[:1], speech=False)
+    told = today(recording, decides)
+    assert told.deviations == ()
+    assert "What was not recorded decides on the greeting: whether that is otherwise now cannot be told." in told.notes
+    other = decides.replace("Be brief.", "Be very brief.")
+    assert texts(today(recording, other)) == ["The instructions are other ones now: 9 characters then, 14 now."]
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        "{% if call.caller.startswith('+1555') %}Hello.{% endif %}",
+        "{% if not call.caller.startswith('+1555') %}Hello.{% endif %}",
+    ],
+)
+def test_where_a_number_decides_whether_there_is_a_line_nothing_is_told(tmp_path: Path, greeting: str) -> None:
+    decides = f'{MINIMAL}greeting: "{greeting}"\n'
+    told = today(record(tmp_path, decides, steps=STEPS[:1], speech=False), decides)
+    assert "The greeting was said then, and is not now." not in texts(told)
+    assert "The greeting is said now, and was not then." not in texts(told)
+    assert any(note.startswith("What was not recorded decides on the greeting") for note in told.notes)
+
+
+def test_where_a_number_lets_a_template_fail_nothing_is_compared(tmp_path: Path) -> None:
+    decides = MINIMAL + """greeting: "{{ {'+15557654321': 'Ann'}[call.caller] }}"\n"""
+    told = today(record(tmp_path, decides, steps=STEPS[:1], speech=False), decides)
+    assert told.deviations == ()
+    assert any(note.endswith("With what was not recorded it may not: nothing is compared.") for note in told.notes)
+
+
+def count_visits() -> dict[str, Any]:
+    """Finds who is calling."""
+    return {"visits": 12}
+
+
+def test_what_a_lookup_counted_decides_as_numbers_do(tmp_path: Path) -> None:
+    counts = (
+        MINIMAL
+        + """greeting: "This is your call number {{ visits }}."
+lookup: {entrypoint: "tests.test_replay:count_visits", defaults: {visits: 0}}
+"""
+    )
+    told = today(record(tmp_path, counts, steps=STEPS[:1], speech=False), counts)
+    assert told.deviations == ()
+    assert any(note.startswith("What was not recorded decides on the greeting") for note in told.notes)
+
+
 @pytest.mark.parametrize("speech", [True, False])
 def test_settings_are_told_by_field_and_once(rich: dict[bool, recorded.Recording], speech: bool) -> None:
     told = changed(rich[speech], ("voice: sage", "voice: cedar\nturn_detection: {type: server_vad}"))

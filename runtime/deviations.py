@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime.receipt import holds
 from runtime.recorded import ENDED, Entry
-from runtime.session import LINE
+from runtime.session import AFTER, ANSWER, LINE, is_models_own
 
 LATER_SECONDS = 1.0  # what is nearer comes from the network's haste, and not from what an author changed
 
@@ -138,10 +138,10 @@ def _act(entry: Entry, tools: Mapping[str, str]) -> _Act | None:
 
 def _asked(at: float, response: Mapping[str, Any]) -> _Act:
     line = str((response.get("metadata") or {}).get(LINE, ""))
-    if line == "answer" or not line:
-        return _Act(at, "line", "answer", "an answer to the caller", "asked for")
-    if line.startswith("after "):
-        return _Act(at, "line", line, "the model's answer after its tools", "asked for")
+    if is_models_own(line):
+        is_after = line.startswith(AFTER)
+        subject = "the model's answer after its tools" if is_after else "an answer to the caller"
+        return _Act(at, "line", line if is_after else ANSWER, subject, "asked for")
     named = next((subject for beginning, subject in _BEGINNINGS.items() if line.startswith(beginning)), "")
     subject = _LINES.get(line) or named or f"the line '{line}'"
     return _Act(at, "line", line, subject, "said", str(response.get("instructions", "")))
@@ -188,7 +188,7 @@ class _Told:
             return
         elif then.said != now.said:
             self._words(then, now)
-        apart = 0.0 if then.key.startswith("after ") else now.at - then.at  # the result before it tells enough
+        apart = 0.0 if then.key.startswith(AFTER) else now.at - then.at  # the result before it tells enough
         if abs(apart) >= LATER_SECONDS:
             way = "later" if apart > 0 else "earlier"
             self.add(now.at, then.about, f"{then.subject} is {then.done} {abs(apart):.1f} s {way} now")

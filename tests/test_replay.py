@@ -183,6 +183,15 @@ def test_settings_are_told_by_field_and_once(rich: dict[bool, recorded.Recording
     assert len(told) == len(set(told))
 
 
+def test_a_line_that_is_not_asked_for_now_is_not_heard_either(tmp_path: Path) -> None:
+    """Its words would be judged as the model's own, which ours are not."""
+    guarded = MINIMAL + "guardrails: {never_say: [guarantee], instead: I cannot promise that.}\n"
+    greets = guarded + "greeting: We guarantee a table.\n"
+    recording = record(tmp_path, greets, steps=HELLO)
+    assert texts(today(recording, greets)) == []
+    assert texts(today(recording, guarded)) == ["The greeting was said then, and is not now."]
+
+
 def test_a_tool_that_is_gone_is_told_where_the_model_called_it(rich: dict[bool, recorded.Recording]) -> None:
     told = today(rich[True], DESK.replace("  - entrypoint: tests.test_replay:find_table\n", ""), BILLING)
     assert [one.text for one in told.deviations][:2] == [

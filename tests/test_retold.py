@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runtime import document, schema
-from runtime.recorded import Recording
+from runtime.recorded import Entry, Recording
 from runtime.retold import scenario_from
 from runtime.simulator import Silence, ToolUse, Turn
 from tests.house import MINIMAL
@@ -72,6 +72,16 @@ def test_each_kind_of_turn_is_there(rich: dict[bool, Recording]) -> None:
     assert handed["model"] == [{"hands_off": "billing"}, {"says": "Which invoice?"}]
     assert handed["expect"]["handoff"] == "billing"
     assert (transferred["expect"]["transfer"], transferred["expect"]["ended_by"]) == ("office", "transfer")
+
+
+def test_keys_that_come_in_a_few_seconds_are_pressed_in_one_go(rich: dict[bool, Recording]) -> None:
+    head, webhook = rich[True].head, rich[True].entries[0]
+    pressed = [
+        Entry(at, "in", {"type": "input_audio_buffer.dtmf_event_received", "event": key})
+        for at, key in ((10.0, "1"), (14.9, "2"), (20.0, "3"))
+    ]
+    made = scenario(Recording("a.jsonl", head, (webhook, *pressed)))
+    assert made["turns"][1:] == [{"caller": {"keys": "12"}}, {"caller": {"keys": "3"}}]
 
 
 def test_words_that_were_not_recorded_leave_a_place_for_the_authors_own(rich: dict[bool, Recording]) -> None:

@@ -89,7 +89,7 @@ def compare(
     for act in added:
         if act.key == ENDED:
             told.add(act.at, "end", f"the call ends with {act.said['outcome']} now, and went on then")
-        elif isinstance(act.said, str) and _quoted(act.said) in doubtful:
+        elif isinstance(act.said, str) and quoted(act.said) in doubtful:
             told.doubt(act.subject)
         else:
             told.add(act.at, act.about, f"{act.subject} is {act.done} now, and was not then")
@@ -208,7 +208,7 @@ class _Told:
             sentence = f"{then.subject} is another one now"
         else:
             sentence = f"{then.subject} has other words now"
-        said = _quoted(then.said), _quoted(now.said)
+        said = quoted(then.said), quoted(now.said)
         if said[1] in self._doubtful:
             self.doubt(then.subject)
             return
@@ -233,7 +233,8 @@ class _Told:
                 self.add(at, "session", sentence)
 
 
-def _quoted(instructions: str) -> str:
+def quoted(instructions: str) -> str:
+    """Return the words that a response is told to say, or all of what it is told."""
     found = _QUOTED.search(instructions)
     return found[1] if found else instructions
 

@@ -30,8 +30,9 @@ from runtime.commands import (
     Send,
     StartTimer,
 )
-from runtime.definition import AgentDefinition, Rule, ToolDefinition
-from runtime.deviations import Deviation, compare, in_lines
+from runtime.conversation import GREETING
+from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
+from runtime.deviations import Deviation, compare, in_lines, quoted
 from runtime.errors import TemplateError, UnexpectedEvent, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
@@ -41,7 +42,7 @@ from runtime.recorded import ENDED, STOPPED, Entry, Recording, declared_by, entr
 from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
-from runtime.session import LINE
+from runtime.session import LINE, SessionSettings
 from runtime.template import template
 from runtime.tool_calls import TOO_SLOW
 from runtime.unreadable import Watch
@@ -92,9 +93,7 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
     compared, doubts = compare(then, playing.done, speech=recording.has_speech, doubtful=doubtful)
     found = [*arrived.found, *playing.found, *compared]
     if doubts:
-        notes += (
-            f"What was not recorded decides on {listing(doubts, 'and')}: whether that is otherwise now cannot be told.",
-        )
+        notes += (_not_known(doubts),)
     if sum(one.about != "session" for one in found) > 1:
         notes += ("The caller and the model do what they did then: a difference may come of one before it.",)
     agent = arrived.arrival.match.agent.name
@@ -170,34 +169,64 @@ def _arrival(recording: Recording, catalog: Catalog) -> _Arrived:
         if not recording.has_speech and any(fails for *_, fails in _looked(match.agent, team, call, {})):
             return _Arrived(None, found, f"{text} With what was not recorded it may not: nothing is compared.")
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
+    doubt = ""
+    greeting = match.agent.greeting
+    if greeting and not recording.has_speech and _watched(greeting.text.text, match.agent, call, {}, {})[1]:
+        doubt = _not_known(["the greeting"])
+        first = roles[match.agent.name]
+        roles = {
+            **roles,
+            match.agent.name: replace(first, settings=_greeting_as_then(first.settings, greeting, recording)),
+        }
     unable = str(recording.webhook.get("unable", ""))
     if unable and unable not in next(iter(roles.values())).conduct.on_failure:
         text = f"The call is not answered now for {unable}: on_failure says nothing of it any more."
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
-    return _Arrived(e.CallArrived(call, match, roles, unable), found)
+    return _Arrived(e.CallArrived(call, match, roles, unable), found, doubt)
+
+
+def _not_known(subjects: Sequence[str]) -> str:
+    return f"What was not recorded decides on {listing(subjects, 'and')}: whether that is otherwise now cannot be told."
 
 
 def _looked(
     agent: AgentDefinition, team: Mapping[str, AgentDefinition], call: IncomingCall, found: Mapping[str, Any]
 ) -> Iterator[tuple[str, bool]]:
     """Yield each text of a team that looks at what was not recorded, as it is now, and whether it cannot be made."""
-    watch = Watch()
-    shown = replace(
-        call, called=watch.over(call.called), caller=watch.over(call.caller), headers=watch.over(call.headers)
-    )
     defaults = (agent.data["lookup"] or {}).get("defaults", {})
-    looked_up = {**defaults, **{name: watch.over(value) for name, value in found.items()}}
     for member in (agent, *team.values()):
-        names = {**member.names(call), **looked_up, "call": shown}
         for written in (member.instructions.text, *_texts(member.data)):
-            watch.reset()
-            text, fails = "", False
-            try:
-                text = template(written).render(names)
-            except TemplateError:
-                fails = True
-            if watch.is_touched:
-                yield text, fails
+            text, looks = _watched(written, member, call, defaults, found)
+            if looks:
+                yield text or "", text is None
+
+
+def _watched(
+    written: str, agent: AgentDefinition, call: IncomingCall, defaults: Mapping[str, Any], found: Mapping[str, Any]
+) -> tuple[str | None, bool]:
+    """Return a text of an agent, None where it cannot be made, and whether it looks at what was not recorded."""
+    watch = Watch()
+    numbers = {name: watch.over(getattr(call, name)) for name in ("called", "caller", "headers")}
+    looked_up = {**defaults, **{name: watch.over(value) for name, value in found.items()}}
+    try:
+        text = template(written).render({**agent.names(call), **looked_up, "call": replace(call, **numbers)})
+    except TemplateError:
+        return None, watch.is_touched
+    return text, watch.is_touched
+
+
+def _greeting_as_then(settings: SessionSettings, greeting: Greeting, recording: Recording) -> SessionSettings:
+    """Return settings with a greeting where there was one: whether there is, holds the caller's first turns or not."""
+    asked = (_inner(entry.event, "response") for entry in recording.entries if entry.type == "response.create")
+    lines = (str(one.get("instructions")) for one in asked if _inner(one, "metadata").get(LINE) == GREETING)
+    if (words := next(lines, None)) is not None:
+        greets = replace(settings, greeting=quoted(words), interruptible=greeting.interruptible)
+        return replace(greets, wait_for_caller=greeting.wait_for_caller)
+    accepted: Mapping[str, Any] = next(
+        (entry.event["session"] for entry in recording.entries if entry.type == "accept"), {}
+    )
+    detection = _inner(_inner(_inner(accepted, "audio"), "input"), "turn_detection")
+    return settings if detection.get("create_response") is False else replace(settings, greeting=None)
 
 
 def _texts(data: Any) -> Iterator[str]:

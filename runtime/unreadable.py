@@ -13,7 +13,7 @@ _OF_EACH_OBJECT = set(dir(object)) - _COMPARING - _WRITING  # what Python itself
 
 
 class Watch:
-    """Whether a stand-in was looked at since the last `reset`."""
+    """Whether a stand-in was looked at."""
 
     def __init__(self) -> None:
         self.is_touched = False
@@ -21,10 +21,6 @@ class Watch:
     def touch(self) -> None:
         """Note that somebody looked."""
         self.is_touched = True
-
-    def reset(self) -> None:
-        """Forget who looked so far."""
-        self.is_touched = False
 
     def over(self, value: Any) -> Any:
         """Return a stand-in for a value of JSON's kinds, or for a mapping of such. What is true or null stays."""

@@ -54,11 +54,3 @@ def test_what_is_only_printed_is_not_looked_at(text: str) -> None:
 )
 def test_what_decides_or_is_counted_with_is_looked_at(text: str) -> None:
     assert is_touched(text)
-
-
-def test_a_watch_forgets() -> None:
-    watch = Watch()
-    assert watch.over("xxx") == "xxx"
-    assert watch.is_touched
-    watch.reset()
-    assert not watch.is_touched

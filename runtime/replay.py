@@ -92,6 +92,7 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
     doubtful = frozenset() if recording.has_speech else frozenset(_doubtful(recording, arrived.arrival))
     compared, doubts = compare(then, playing.done, speech=recording.has_speech, doubtful=doubtful)
     found = [*arrived.found, *playing.found, *compared]
+    notes += tuple(playing.notes)
     if doubts:
         notes += (_not_known(doubts),)
     if sum(one.about != "session" for one in found) > 1:
@@ -282,13 +283,15 @@ class _Request:
 
 
 class _Playing:
-    """One call of today with the recorded service. `done` is what it did, as entries; `found` what it could not do."""
+    """One call of today with the recorded service. `done` is what it did, as entries; `found` what it could not do, and
+    `notes` say what nobody can know."""
 
     def __init__(self, recording: Recording, arrival: e.CallArrived) -> None:
         self.call = Call()
         self.at = 0.0
         self.done: list[Entry] = []
         self.found: list[Deviation] = []
+        self.notes: list[str] = []
         self._recording = recording
         self._entries = recording.entries
         self._arrival = arrival
@@ -515,14 +518,18 @@ class _Playing:
 
     def _await_result(self, command: RunTool, tool: ToolDefinition) -> None:
         """Wait for the recorded result, unless the host would give the tool up before it came."""
-        took, limit = self._took.get(command.tool_call_id, 0.0), tool.timeout_seconds
+        took, given_up = self._took.get(command.tool_call_id, (0.0, False))
+        limit = tool.timeout_seconds
+        if given_up and limit > took:
+            text = f"The tool {command.name} was given up after {took:.1f} s then, and may take {limit:g} s now"
+            self.notes.append(f"{text}: what it would give is not recorded.")
         if took <= limit + _TOLD_SECONDS:
             self._running[command.tool_call_id] = command.name
             return
         text = f"The tool {command.name} took {took:.1f} s then, and is given up after {limit:g} s now."
         self.found.append(Deviation(round(self.at, 3), "tool", text))
-        given_up = e.ToolFinished(command.tool_call_id, command.name, TOO_SLOW, limit, failed=True, too_slow=True)
-        self._late[command.tool_call_id] = (self.at + limit, given_up)
+        late = e.ToolFinished(command.tool_call_id, command.name, TOO_SLOW, limit, failed=True, too_slow=True)
+        self._late[command.tool_call_id] = (self.at + limit, late)
 
 
 def _said(response_id: str, line: str) -> tuple[e.Event, ...]:
@@ -538,14 +545,10 @@ def _said(response_id: str, line: str) -> tuple[e.Event, ...]:
 # ── what was asked for then ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _tools_took(entries: Iterable[Entry]) -> dict[str, float]:
-    """Return the seconds after which tools gave their results, by the ids of their calls."""
+def _tools_took(entries: Iterable[Entry]) -> dict[str, tuple[float, bool]]:
+    """Return after how many seconds tools were over, and whether they were given up, by the ids of their calls."""
     finished = (event_of(entry) for entry in entries if entry.type == "tool_finished")
-    return {
-        event.tool_call_id: event.seconds
-        for event in finished
-        if isinstance(event, e.ToolFinished) and not event.too_slow
-    }
+    return {one.tool_call_id: (one.seconds, one.too_slow) for one in finished if isinstance(one, e.ToolFinished)}
 
 
 def _requests(entries: Sequence[Entry]) -> tuple[dict[str, list[_Request]], set[int]]:

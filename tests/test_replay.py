@@ -218,7 +218,7 @@ def test_rules_about_words_are_not_lost_with_the_words(rich: dict[bool, recorded
         assert "The line instead of forbidden words was said then, and is not now." in told
 
 
-def slowed(recording: recorded.Recording, seconds: float) -> recorded.Recording:
+def slowed(recording: recorded.Recording, seconds: float, **more: Any) -> recorded.Recording:
     """Return a recording in which find_table took so long, and all that came after it came later."""
     index = next(
         n
@@ -228,7 +228,7 @@ def slowed(recording: recorded.Recording, seconds: float) -> recorded.Recording:
     entries = [
         replace(entry, at=entry.at + (seconds if n >= index else 0)) for n, entry in enumerate(recording.entries)
     ]
-    entries[index] = replace(entries[index], event={**entries[index].event, "seconds": seconds})
+    entries[index] = replace(entries[index], event={**entries[index].event, "seconds": seconds, **more})
     return replace(recording, entries=tuple(entries))
 
 
@@ -249,10 +249,22 @@ def test_a_tool_that_took_longer_than_it_may_now_is_given_up(
     assert (result in told[1]) is speech
 
 
-def test_a_tool_that_was_given_up_then_too_is_no_difference(rich: dict[bool, recorded.Recording]) -> None:
-    recording = slowed(rich[True], 5.04)
+def test_a_tool_that_was_given_up_then_is_again_and_with_more_time_nobody_knows(
+    rich: dict[bool, recorded.Recording],
+) -> None:
+    recording = slowed(rich[True], 5.04, too_slow=True)
     entry = "tests.test_replay:find_table\n"
-    assert changed(recording, (entry, f"{entry}    timeout_seconds: 5\n")) == [], "a busy host tells of it late"
+    same, more, less = (
+        today(recording, DESK.replace(entry, f"{entry}    timeout_seconds: {limit}\n"), BILLING) for limit in (5, 20, 2)
+    )
+    assert same.deviations == (), "a busy host tells of it late"
+    assert more.deviations == ()
+    note = (
+        "The tool find_table was given up after 5.0 s then, and may take 20 s now: what it would give is not recorded."
+    )
+    assert note in more.notes
+    assert note not in same.notes
+    assert "The tool find_table took 5.0 s then, and is given up after 2 s now." in texts(less)
 
 
 def test_a_handoff_that_is_gone_changes_the_end(rich: dict[bool, recorded.Recording]) -> None:

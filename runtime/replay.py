@@ -30,10 +30,10 @@ from runtime.commands import (
     Send,
     StartTimer,
 )
-from runtime.conversation import GREETING
 from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines, quoted
 from runtime.errors import TemplateError, UnexpectedEvent, listing
+from runtime.greeting import GREETING
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages

@@ -5,6 +5,7 @@ said as "tomorrow" or "Friday" are counted from a day that is given.
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,10 @@ _TOLD_BY = {
 _TOLD_BY_DESCRIPTION = {"email", "digits"}
 
 
+_ENGLISH = re.IGNORECASE | re.ASCII  # otherwise an old long s is an s too, and what was found has no meaning
+_ANY = re.IGNORECASE  # for what authors and callers name
+
+
 class _Text:
     """Words out of which values are taken: what was taken is not there any more."""
 
@@ -165,7 +170,7 @@ class _Text:
         self.quoted: list[str] = [next(filter(None, groups)) for groups in _QUOTED.findall(words)]
         self.rest = _QUOTED.sub(" ", words)
 
-    def take(self, pattern: str, flags: int = re.IGNORECASE) -> "re.Match[str] | None":
+    def take(self, pattern: str, flags: int = _ENGLISH) -> "re.Match[str] | None":
         found = re.search(pattern, self.rest, flags)
         if found:
             self.drop(found)
@@ -181,7 +186,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|(?<!\w)'([^']+)
 def _taken(kind: str, text: _Text, name: str, schema: Mapping[str, Any], today: date, asked: bool) -> Any:
     match kind:
         case "email":
-            found = text.take(r"[^\s@,;]+@[^\s@,;]+\.[a-z]{2,}")
+            found = text.take(r"[^\s@,;]+@[^\s@,;]+\.[a-z]{2,}", _ANY)
             return found[0] if found else None
         case "date" | "birthday":
             return _date(text, today, past=kind == "birthday", alone=asked)
@@ -212,14 +217,14 @@ def _taken(kind: str, text: _Text, name: str, schema: Mapping[str, Any], today: 
 def _empty(text: _Text, schema: Mapping[str, Any], asked: bool) -> str | None:
     """Return an empty text where it is declared as a value and the caller gives none."""
     allowed = "empty" in str(schema.get("description", "")).lower()
-    none = re.fullmatch(r"(no|none|nothing|the same|this one|empty|no thanks?)\W*", text.whole, re.IGNORECASE)
+    none = re.fullmatch(r"(no|none|nothing|the same|this one|empty|no thanks?)\W*", text.whole, _ENGLISH)
     return "" if asked and allowed and none else None
 
 
 def _choice(text: _Text, schema: Mapping[str, Any]) -> Any:
     options = [option for one in (schema, *schema.get("anyOf", ())) for option in one.get("enum", ())]
     for option in sorted(options, key=lambda option: -len(str(option))):
-        if text.take(rf"\b{re.escape(str(option))}(?!\w)"):
+        if text.take(rf"\b{re.escape(str(option))}(?!\w)", _ANY):
             return option
     said = _stems(text.rest)
     alone = [option for option in options if (_stems(str(option)) - _COMMON) & said]
@@ -239,19 +244,28 @@ _NUMBERS = {word: number for number, word in enumerate(_COUNTING.split())} | {
     "dozen": 12,
     "couple": 2,
 }
-_COUNTED = rf"(?:-?\d+(?:[.,]\d+)?|{'|'.join(_NUMBERS)})"
+_COUNTED = rf"(?a:-?\d+(?:[.,]\d+)?|{'|'.join(_NUMBERS)})"
 
 
 def _number(text: _Text, name: str, *, whole: bool) -> int | float | None:
     """Return a number, rather the one that stands beside the argument's own name."""
     title = re.escape(name.replace("_", " "))
-    found = text.take(rf"\b({_COUNTED})\s+{title}\b") or text.take(rf"\b{title}\s+({_COUNTED})\b")
-    found = found or text.take(rf"(?<![\w.])({_COUNTED})(?![\w])")
+    found = text.take(rf"\b({_COUNTED})\s+{title}\b", _ANY) or text.take(rf"\b{title}\s+({_COUNTED})\b", _ANY)
+    found = found or text.take(rf"(?<![\w.])({_COUNTED})(?![\w])", _ANY)
     if not found:
         return None
-    said = found[1].lower().replace(",", ".")
-    value = float(_NUMBERS.get(said, said))
-    return int(value) if whole or value.is_integer() else value
+    said = found[1].lower()
+    return _NUMBERS[said] if said in _NUMBERS else _as_number(said.replace(",", "."), whole=whole)
+
+
+def _as_number(digits: str, *, whole: bool) -> int | float | None:
+    """Return a number that is written in digits, to its last one; None where it has more than numbers can have."""
+    before, _, behind = digits.partition(".")
+    try:
+        value = int(before) if whole or not behind.strip("0") else float(digits)
+    except ValueError:
+        return None
+    return value if isinstance(value, int) or math.isfinite(value) else None
 
 
 _NAME = r"([^\W\d_][\w'’-]*(?:\s+(?:van|von|de|der|da|[A-Z][\w'’-]*)){0,3})"
@@ -321,20 +335,20 @@ def _date(text: _Text, today: date, *, past: bool, alone: bool) -> str | None:
 
 def _days(words: str, today: date) -> Iterator["tuple[re.Match[str], date | None]"]:
     """Yield the days that are named in some words, the plainest form first."""
-    for found in re.finditer(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b", words):
+    for found in re.finditer(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b", words, re.ASCII):
         yield found, _day(int(found[1]), int(found[2]), int(found[3]))
     dayfirst = rf"\b(\d{{1,2}})(?:st|nd|rd|th)?\.?\s+(?:of\s+)?({_MONTH})\b\.?,?(?:\s+(\d{{4}}))?"
-    for found in re.finditer(dayfirst, words, re.IGNORECASE):
+    for found in re.finditer(dayfirst, words, _ENGLISH):
         yield found, _coming(today, found[3], _month(found[2]), int(found[1]))
     monthfirst = rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b,?(?:\s+(\d{{4}}))?"
-    for found in re.finditer(monthfirst, words, re.IGNORECASE):
+    for found in re.finditer(monthfirst, words, _ENGLISH):
         yield found, _coming(today, found[3], _month(found[1]), int(found[2]))
-    for found in re.finditer(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})?", words):
+    for found in re.finditer(r"\b(\d{1,2})\.(\d{1,2})\.(\d{4})?", words, re.ASCII):
         yield found, _coming(today, found[3], int(found[2]), int(found[1]))
-    for found in re.finditer(r"\bthe day after tomorrow\b|\btomorrow\b|\btoday\b|\btonight\b", words, re.IGNORECASE):
+    for found in re.finditer(r"\bthe day after tomorrow\b|\btomorrow\b|\btoday\b|\btonight\b", words, _ENGLISH):
         ahead = {"the day after tomorrow": 2, "tomorrow": 1}.get(found[0].lower(), 0)
         yield found, today + timedelta(ahead)
-    for found in re.finditer(rf"\b(?:on\s+|next\s+|this\s+)*({'|'.join(_WEEKDAYS)})\b", words, re.IGNORECASE):
+    for found in re.finditer(rf"\b(?:on\s+|next\s+|this\s+)*({'|'.join(_WEEKDAYS)})\b", words, _ENGLISH):
         ahead = (_WEEKDAYS.index(found[1].lower()) - today.weekday()) % 7 or 7
         yield found, today + timedelta(ahead)
 
@@ -366,8 +380,8 @@ _EVENING = 8  # "at eight" is in the evening, "at nine" in the morning
 
 def _time(text: _Text, *, alone: bool) -> str | None:
     """Return a time on the 24 hour clock: `20:00`."""
-    late = re.search(_LATE, text.whole, re.IGNORECASE) is not None
-    early = re.search(_EARLY, text.whole, re.IGNORECASE) is not None
+    late = re.search(_LATE, text.whole, _ENGLISH) is not None
+    early = re.search(_EARLY, text.whole, _ENGLISH) is not None
     if found := text.take(r"\b(\d{1,2})[:.](\d{2})\b(?!\.\d)(\s*(?:[ap]\.?m\.?)(?!\w))?"):
         hour, minute = int(found[1]), int(found[2])
         return _clock(hour + (12 if late and hour < 12 else 0), minute)

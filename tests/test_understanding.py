@@ -4,6 +4,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.understanding import Candidate, arguments_in, kind_of, matching, required
 
@@ -131,6 +133,13 @@ def test_times_are_on_the_24_hour_clock(words: str, time: str | None) -> None:
         ("it is 3.5 meters", {"type": "number"}, 3.5),
         ("for a dozen", {"type": "integer"}, 12),
         ("minus -2", {"type": "integer"}, -2),
+        ("zero", {"type": "integer"}, 0),
+        ("2.5", {"type": "integer"}, 2),
+        ("it is 12345678901234567890", {"type": "integer"}, 12345678901234567890),
+        ("it is 12345678901234567890.0", {"type": "number"}, 12345678901234567890),
+        ("1" * 400, {"type": "integer"}, int("1" * 400)),
+        ("1" * 400 + ".5", {"type": "number"}, None),
+        ("1" * 5000, {"type": "integer"}, None),
         ("twenty", {"anyOf": [{"type": "integer"}, {"type": "null"}]}, 20),
         ("with Dr. Osei, please", {"enum": ["Dr. Adams", "Dr. Osei"]}, "Dr. Osei"),
         ("a follow up", {"enum": ["checkup", "follow-up"]}, "follow-up"),
@@ -207,3 +216,30 @@ def test_what_must_be_there_is_read_from_the_schema() -> None:
 
 def test_an_unknown_type_counts_as_an_object() -> None:
     assert kind_of("x", {"type": "wish"}) == "object"
+
+
+def test_letters_that_only_look_like_english_ones_mean_nothing() -> None:
+    assert found("ſix people on ſunday, ſep 3, half paſt ſix", people=PEOPLE, day=DAY, time=TIME) == {"people": 3}
+
+
+def test_what_an_author_named_is_found_in_capitals_of_any_language() -> None:
+    assert found("bei der ÄRZTIN", who={"enum": ["Ärztin", "Arzt"]}) == {"who": "Ärztin"}
+
+
+NUMBERS_AND_DAYS = "six 12345678901234567890 6.5 31 feb sep ſep 0000-13-99 99:99 half past ſix K @ . , / : “ ” ' ( ["
+WORDS = st.lists(st.sampled_from(NUMBERS_AND_DAYS.split()) | st.text(max_size=12), max_size=8).map(" ".join)
+EVERY_KIND = {
+    "email": TEXT, "date_of_birth": TEXT, "day": DAY, "time": TIME, "phone": TEXT, "reference": REFERENCE,
+    "with": {"enum": ["Dr. Osei", 4, None]}, "name": TEXT, "city": TEXT, "people": PEOPLE, "size": {"type": "number"},
+    "sure": {"type": "boolean"}, "list": {"type": "array"}, "map": {"type": "object"}, "message": TEXT,
+}  # fmt: skip
+
+
+@given(WORDS | st.text(), st.sampled_from(list(EVERY_KIND)))
+def test_no_words_whatever_are_too_much(words: str, asked: str) -> None:
+    for only in (EVERY_KIND, {asked: EVERY_KIND[asked]}):
+        assert (
+            arguments_in(words, {"name": "x", "parameters": {"properties": only}}, only, MONDAY, asked).keys()
+            <= only.keys()
+        )
+    assert len(matching(words, RESTAURANT)) <= len(RESTAURANT)

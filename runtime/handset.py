@@ -18,14 +18,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runtime import document
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean
 from runtime.outcome import Outcome
 from runtime.ringing import CALLERS, Background, Hands, loopback
 from runtime.runner import Runner
-from runtime.saving import Conversation, outputs_of
+from runtime.saving import Conversation, Saved, addition, outputs_of
+from runtime.scenarios import is_scenario_file
 from runtime.screen import HERE, Screen, errors_told
 from runtime.settings import Endpoint
 from runtime.simulator.mind import Asked, Mind
@@ -37,8 +37,6 @@ PIPED_PACE = 0.2  # where nobody waits to read it
 PATIENCE_SECONDS = 5.0  # for an answer that does not come, before the next line is played all the same
 ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
 MAX_SAID = 2_000  # characters: nobody says more in one go
-
-_SCENARIOS = ".scenarios.yaml"
 
 PROMPT = "> "
 HELP = """Type what you say, and press Enter. Besides:
@@ -77,8 +75,8 @@ def run(
     """Hold one call, and return 0, or 1 where it did not go as calls do, as when nobody answers.
 
     `told` says who plays the model; `live` is where the real service does, without a mind. `save` is a file to
-    write the conversation to, as a scenario. Raises `OSError` when nobody reads what is shown, or the file cannot be
-    written.
+    add the conversation to, as a scenario. Raises `OSError` when nobody reads what is shown, or the file cannot be
+    written, and `SettingsError` for one that no scenario can be added to.
     """
     by_person = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     lines = _Terminal() if by_person else _Pipe()
@@ -91,8 +89,10 @@ def run(
     if screen.unreadable is not None:
         raise screen.unreadable
     if save is not None:
-        save.write_text(document.write([handset.scenario()]), "utf-8")
-        found = "" if save.name.endswith(_SCENARIOS) else f"; 'switchboard test' finds files that end with {_SCENARIOS}"
+        more = addition(save.read_bytes() if save.exists() else b"", str(save), handset.saved())
+        with save.open("ab") as file:
+            file.write(more)
+        found = "" if is_scenario_file(save.name) else "; 'switchboard test' finds files that end with .scenarios.yaml"
         print(f"\nSaved as a scenario: {save}{found}")
     return 0 if "confirmed" in screen.seen and handset.outcome in _AS_CALLS_END else 1
 
@@ -221,7 +221,6 @@ class _Handset:
     began: datetime = field(default_factory=lambda: datetime.now().astimezone())
     _greets: bool = False
     _awaited: int = 0
-    _noted: bool = False
     _attached: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def call(self, told: str, background: Background) -> None:
@@ -255,20 +254,34 @@ class _Handset:
 
     def observe(self, runner: Runner, record: Record) -> None:
         """Show what the host records, and keep what the next line and the scenario need."""
-        if record.what == "matched":
-            assert runner.match is not None, "a call that is matched has a match"
-            self.agent = runner.match.agent.name
-            greeting = runner.match.agent.greeting
-            self._greets = greeting is not None and not greeting.wait_for_caller
-        elif record.what == "attached":
-            self._attached.set()
-        elif record.what == "confirmed" and not self._noted:
-            self._noted = True
-            talk = runner.call.conversation
-            self.conversation.greeted(self.agent, talk.scene.settings.greeting if talk and self._greets else None)
-        elif record.what == "ended":
-            self.outcome = str(record.fields["outcome"])
+        match record.what:
+            case "matched":
+                self._matched(runner)
+            case "looked up" if record.private["found"]:
+                self.conversation.looked_up(record.private["found"])
+            case "attached":
+                self._attached.set()
+            case "greeting":
+                assert runner.call.conversation is not None, "a greeting is said in a conversation"
+                self.conversation.greeted(runner.call.conversation.scene.settings.greeting or "")
+            case "tool called":
+                self.conversation.used(record.fields["tool"], record.private["arguments"])
+            case "handed off":
+                self.conversation.handed_off(record.fields["agent"])
+            case "transferring":
+                self.conversation.transferred(record.fields["destination"])
+            case "ended":
+                self.outcome = str(record.fields["outcome"])
         self.screen(runner, record)
+
+    def _matched(self, runner: Runner) -> None:
+        assert runner.match is not None, "a call that is matched has a match"
+        agent = runner.match.agent
+        team = self.catalog.team(agent).values()
+        tools = {tool.name: tool.use for each in team for tool in each.tools}
+        self.agent = agent.name
+        self._greets = agent.greeting is not None and not agent.greeting.wait_for_caller
+        self.conversation.answered(agent.name, tools, has_servers=any(each.abilities.servers for each in team))
 
     def hear(self, what: str, fields: Mapping[str, Any]) -> None:
         """Show the caller's words, and take down what the real service answered, which no mind was asked for."""
@@ -286,13 +299,13 @@ class _Handset:
         self.conversation.model([(one.name, one.arguments) if isinstance(one, ToolUse) else one for one in outputs])
         return reply
 
-    def scenario(self) -> dict[str, Any]:
+    def saved(self) -> Saved:
         """Return the call as a scenario."""
         called, caller = self.number.called, self.number.caller
         headers = {"headers": dict(self.number.headers)} if self.number.headers else {}
         at = self.began.isoformat(timespec="seconds")
         told = {"called": called, "caller": caller, **headers, "at": at}
-        return self.conversation.scenario(f"a call to {self.agent or called}", told, self.outcome)
+        return self.conversation.saved(f"a call to {self.agent or called}", told, self.outcome)
 
     # ── the caller's hands ────────────────────────────────────────────────────────────────────────────────────
 

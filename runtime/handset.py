@@ -6,6 +6,7 @@ the end of the lines, and at Ctrl-C, the caller hangs up.
 
 import asyncio
 import contextlib
+import math
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from runtime.runner import Runner
 from runtime.saving import Conversation, Saved, addition, outputs_of
 from runtime.scenarios import is_scenario_file
 from runtime.screen import HERE, Screen, errors_told
+from runtime.session import LINE
 from runtime.settings import Endpoint
 from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.script import Reply, Script, ToolUse
@@ -37,6 +39,7 @@ PIPED_PACE = 0.2  # where nobody waits to read it
 PATIENCE_SECONDS = 5.0  # for an answer that does not come, before the next line is played all the same
 ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
 MAX_SAID = 2_000  # characters: nobody says more in one go
+BREATH_SECONDS = 0.3  # before the next line that waits already: an agent ends calls when its last words were heard
 
 PROMPT = "> "
 HELP = """Type what you say, and press Enter. Besides:
@@ -221,6 +224,8 @@ class _Handset:
     began: datetime = field(default_factory=lambda: datetime.now().astimezone())
     _greets: bool = False
     _awaited: int = 0
+    _deed_at: float = 0.0
+    _is_silent: bool = False
     _attached: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def call(self, told: str, background: Background) -> None:
@@ -279,16 +284,19 @@ class _Handset:
         agent = runner.match.agent
         team = self.catalog.team(agent).values()
         tools = {tool.name: tool.use for each in team for tool in each.tools}
-        self.agent = agent.name
+        self.agent, self._deed_at = agent.name, asyncio.get_running_loop().time()
         self._greets = agent.greeting is not None and not agent.greeting.wait_for_caller
         self.conversation.answered(agent.name, tools, has_servers=any(each.abilities.servers for each in team))
 
     def hear(self, what: str, fields: Mapping[str, Any]) -> None:
         """Show the caller's words, and take down what the real service answered, which no mind was asked for."""
         self.screen.hear(what, fields)
-        if self.live is not None and what == "server_event" and fields["event"].get("type") == "response.done":
-            outputs = outputs_of(fields["event"].get("response") or {})
-            if outputs:
+        event = fields.get("event", {})
+        response = event.get("response") or {}
+        match what, event.get("type"):
+            case "server_event", "response.created" if _asks_into_silence(response):
+                self._was_silent()
+            case "server_event", "response.done" if self.live is not None and (outputs := outputs_of(response)):
                 self.conversation.model(outputs)
 
     async def reply(self, asked: Asked) -> Reply:
@@ -311,7 +319,7 @@ class _Handset:
 
     async def _play(self, call: Hands) -> None:
         await self._attached.wait()
-        await self._listen(call, 1 if self._greets else 0)
+        self._awaited = 1 if self._greets else 0
         async for line in self.lines.read():
             await self._take(call, "".join(sign if sign.isprintable() else " " for sign in line).strip())
             if call.ended.is_set():
@@ -352,7 +360,10 @@ class _Handset:
             await self._listen(call, self._awaited)
         else:
             await self._until(call, lambda: call.audible, busy=lambda: not call.quiet)
-        self.conversation.caller(how, words)
+            how = how if call.audible else "says"  # nobody interrupts who is silent
+        if call.ended.is_set():
+            return
+        self._note(how, words)
         self._awaited = call.heard + call.audible + 1
         await call.says(words)
 
@@ -361,7 +372,9 @@ class _Handset:
             self._complain("Write the keys that are pressed, 0 to 9, * and #: /keys 1#")
             return
         await self._listen(call, self._awaited)
-        self.conversation.caller("keys", keys)
+        if call.ended.is_set():
+            return
+        self._note("keys", keys)
         self.screen.line("caller", f"presses {' '.join(keys)}")
         self._awaited = call.heard + call.audible + 1
         await call.presses(keys)
@@ -371,19 +384,31 @@ class _Handset:
             self._complain("Write for how many seconds, up to 3600: /silent 10")
             return
         await self._listen(call, self._awaited)
-        seconds = float(written)
-        self.conversation.caller("silent", int(seconds) if seconds.is_integer() else seconds)
+        if call.ended.is_set():
+            return
+        seconds, self._is_silent = float(written), True
+        self._note("silent", int(seconds) if seconds.is_integer() else seconds)
         self.screen.line("caller", f"is silent for {seconds:g} s")
         self._awaited = 0
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(call.ended.wait(), seconds)
+        self._is_silent = False
         await call.stays_silent(seconds)
 
     def _hang_up(self, call: Hands) -> None:
         if not call.ended.is_set():
-            self.conversation.caller("hangs_up", True)
+            self._note("hangs_up", True)
             self.screen.line("caller", "hangs up")
             call.hangs_up()
+
+    def _note(self, what: str, value: Any) -> None:
+        self.conversation.caller(what, value)
+        self._deed_at = asyncio.get_running_loop().time()
+
+    def _was_silent(self) -> None:
+        """Take down that the caller said nothing for so long that the agent asks whether somebody is there."""
+        if not self._is_silent:
+            self._note("silent", math.ceil(asyncio.get_running_loop().time() - self._deed_at) or 1)
 
     def _complain(self, text: str) -> None:
         self.screen.print(text)
@@ -395,6 +420,9 @@ class _Handset:
             lambda: call.heard >= awaited and call.quiet and not call.owes_answer,
             busy=lambda: not call.quiet,
         )
+        if not self.lines.is_live:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(call.ended.wait(), BREATH_SECONDS)
 
     async def _until(self, call: Hands, met: Callable[[], bool], busy: Callable[[], bool]) -> None:
         """Until something is met; while nothing happens, no longer than the caller is patient."""
@@ -408,6 +436,11 @@ class _Handset:
                 return
             else:
                 await call.moved(deadline)
+
+
+def _asks_into_silence(response: Mapping[str, Any]) -> bool:
+    """Tell whether a response is a line to a caller who says nothing."""
+    return str((response.get("metadata") or {}).get(LINE, "")).startswith("silence ")
 
 
 @contextmanager

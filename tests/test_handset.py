@@ -7,17 +7,19 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime import document, handset
+from runtime import cast, document, handset, scenarios
 from runtime.catalog import Catalog
 from runtime.errors import SettingsError
 from runtime.handset import MAX_SAID, Number
 from runtime.realtime.tools import read_tool
+from runtime.rehearsal import rehearse
 from runtime.ringing import ringing_for
 from runtime.simulator import Asked
 from runtime.simulator.script import Reply
@@ -113,6 +115,31 @@ def test_an_interruption_is_heard_while_the_agent_speaks(typed: Typed) -> None:
     assert re.search(r"caller “Stop!” .*agent “Yes\?”", shown)
 
 
+def test_the_greeting_can_be_interrupted(typed: Typed) -> None:
+    long = MINIMAL + f"greeting: {'It is a long story. ' * 20}\n"
+    _, shown = typed(catalog(long), "/interrupt Stop!", "/hangup")
+    assert "(exact)" not in shown
+    assert re.search(r"caller “Stop!” .*agent “[^”]*You said: “Stop!”", shown)
+
+
+PUTS_THROUGH = (
+    GREETS
+    + """
+tools:
+  - use: transfer
+    destinations: [{name: kitchen, to: "tel:+15550100009", when: About an order., announce: I put you through.}]
+"""
+)
+
+
+def test_a_caller_who_has_said_all_leaves_the_end_to_the_agent(typed: Typed) -> None:
+    """Lines that were written before are all there at once: the call must not go on behind its end."""
+    _, shown = typed(catalog(PUTS_THROUGH), "Where is my order?", "Hello?")
+    assert "transfer to kitchen" in shown
+    assert "ended transferred" in shown
+    assert "“Hello?”" not in shown
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -178,6 +205,65 @@ def test_the_conversation_is_saved_as_a_scenario(typed: Typed, desk: Catalog, tm
     ]  # fmt: skip
     assert scenario["turns"][1]["expect"] == {"calls": {"tool": "add", "arguments": {"one": 2, "other": 3}}}
     assert scenario["turns"][-1]["expect"] == {"ended_by": "caller"}
+
+
+def played(file: Path, agents: Catalog) -> list[Any]:
+    """Return what goes otherwise than it was saved, when it is played at once."""
+    read, problems = scenarios.read(file.read_bytes(), file.name)
+    assert problems == []
+    assert read is not None
+    assert cast.problems(read, agents) == []
+    return [one for scenario in read.scenarios for one in rehearse(scenario, agents).differences]
+
+
+CALLS = [
+    ["Please add two and three.", "Goodbye."],
+    ["My invoice is wrong.", "Please add two and three.", "/keys 12#", "/hangup"],
+    ["/interrupt Stop!", "/silent 0.3", "Hello?", "/interrupt Wait!"],
+    ["Hello?", "/silent 2"],
+    [],
+]
+
+
+@pytest.mark.parametrize("lines", CALLS)
+def test_what_was_saved_passes_when_it_is_played(lines: list[str], typed: Typed, desk: Catalog, tmp_path: Path) -> None:
+    file = tmp_path / "desk.scenarios.yaml"
+    typed(desk, *lines, save=file)
+    assert played(file, desk) == []
+
+
+def test_a_transfer_that_was_saved_passes_when_it_is_played(typed: Typed, tmp_path: Path) -> None:
+    file, agents = tmp_path / "desk.scenarios.yaml", catalog(PUTS_THROUGH)
+    typed(agents, "Where is my order?", save=file)
+    assert "transfer: kitchen" in file.read_text("utf-8")
+    assert played(file, agents) == []
+
+
+def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
+    monkeypatch: Monkeypatch, capsys: Capture, tmp_path: Path
+) -> None:
+    """The model's words into the silence are asked for only where somebody is silent for as long."""
+    file, agents = tmp_path / "desk.scenarios.yaml", catalog(GREETS + "limits: {silence: {after_seconds: 5}}\n")
+    reading, writing = os.pipe()
+
+    def types() -> None:
+        os.write(writing, b"Hello?\n")
+        time.sleep(7)
+        os.write(writing, b"Yes.\n")
+        os.close(writing)
+
+    typing = threading.Thread(target=types)
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        typing.start()
+        handset.run(agents, Number("+15550100001"), StandIn(), "A test plays the model.", save=file, pace=0.05)
+        typing.join()
+    read, _ = document.read(file.read_bytes(), "x")
+    assert read is not None
+    _, _, silent, *_ = read.data[0]["turns"]
+    assert silent["model"] == {"says": "Are you still there?"}
+    assert 5 <= silent["caller"]["silent"] <= 7
+    assert played(file, agents) == []
 
 
 def test_a_file_that_would_not_be_found_is_told(typed: Typed, desk: Catalog, tmp_path: Path) -> None:

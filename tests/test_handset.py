@@ -266,6 +266,18 @@ def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
     assert played(file, agents) == []
 
 
+def test_a_conversation_is_added_to_a_file_that_holds_others(typed: Typed, desk: Catalog, tmp_path: Path) -> None:
+    file = tmp_path / "desk.scenarios.yaml"
+    first = "# Ours.\n- scenario: a call to desk\n  call: {called: '+15550100001'}\n  turns: [{caller: {keys: '1'}}]\n"
+    file.write_text(first, "utf-8")
+    typed(desk, save=file)
+    read, problems = scenarios.read(file.read_bytes(), file.name)
+    assert problems == []
+    assert read is not None
+    assert [one.name for one in read.scenarios] == ["a call to desk", "a call to desk, 2"]
+    assert file.read_text("utf-8").startswith(first)
+
+
 def test_a_file_that_would_not_be_found_is_told(typed: Typed, desk: Catalog, tmp_path: Path) -> None:
     _, shown = typed(desk, save=tmp_path / "x.yaml")
     assert shown.endswith("'switchboard test' finds files that end with .scenarios.yaml")
@@ -285,7 +297,8 @@ def command(*words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     [
         (["frontdesk"], "switchboard: There is no agent 'frontdesk'. Did you mean 'front-desk'?"),
         (["+0123"], "switchboard: NUMBER is written without its country code: '+0123'. Write \"+15550100001\"."),
-        (["clinic", "--save", "README.md"], "switchboard: --save cannot be written: 'README.md' is there already."),
+        (["clinic", "--save", "README.md"], "switchboard: 'README.md' is no scenario file that could be added to: "),
+        (["clinic", "--save", "agents"], "switchboard: --save cannot be written: 'agents': is a directory."),
         (["clinic", "--save", "no/x.yaml"], "--save cannot be written: there is no folder for 'no/x.yaml'."),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.catalog import unknown_agent
 from runtime.errors import SettingsError
+from runtime.saving import demand_scenarios
 from runtime.settings import live_endpoint
 from runtime.tools import Tools
 from runtime.verbs.places import catalog_of
@@ -22,7 +23,7 @@ def add(verbs: Any) -> None:
     call = add_verb(verbs, "call", _run, "Ring an agent from this terminal: you are the caller, and type what you say.")
     call.epilog = "Exit code: 0 a call, 1 it was not taken or broke, 2 usage."
     call.add_argument("rung", metavar="NAME|NUMBER", help="the agent to ring, or a number such as +15550100001")
-    call.add_argument("--save", metavar="FILE", help="write the conversation to a new file, as a scenario")
+    call.add_argument("--save", metavar="FILE", help="add the conversation to a scenario file, or make one")
     call.add_argument(
         "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
     )
@@ -34,7 +35,7 @@ def add(verbs: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.live and arguments.model:
         raise SettingsError("--model", "cannot be used with --live", "One of the two answers.")
-    save, live = _new_file("--save", arguments.save), live_endpoint() if arguments.live else None
+    save, live = _file_to_add_to(arguments.save), live_endpoint() if arguments.live else None
     print("Starting the host …" if live else "Starting the host and the simulator …", file=sys.stderr, flush=True)
     tools = Tools(serving=True)
     catalog = catalog_of(arguments, tools.read)
@@ -69,13 +70,18 @@ def _mind(arguments: argparse.Namespace) -> "tuple[Mind | None, str]":
     return StandIn(), "A stand-in of simple rules plays the model."
 
 
-def _new_file(option: str, written: str | None) -> Path | None:
-    """Return a file that can be made. Raises `SettingsError` where one is there already, or no folder for it."""
+def _file_to_add_to(written: str | None) -> Path | None:
+    """Return a scenario file, or one that can be made. Raises `SettingsError` where the conversation would have no
+    place, before it is held."""
     if written is None:
         return None
     path = Path(written)
-    if path.exists():
-        raise SettingsError(option, f"cannot be written: '{written}' is there already", "Name another file.")
-    if not path.absolute().parent.is_dir():
-        raise SettingsError(option, f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    try:
+        if path.exists():
+            demand_scenarios(path.read_bytes(), written)
+        elif not path.absolute().parent.is_dir():
+            raise SettingsError("--save", f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SettingsError("--save", f"cannot be written: '{written}': {reason}", "Name another file.") from error
     return path

@@ -22,6 +22,7 @@ from typing import Any
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean
+from runtime.incoming import Headers
 from runtime.outcome import Outcome
 from runtime.ringing import CALLERS, Background, Hands, loopback
 from runtime.runner import Runner
@@ -310,7 +311,7 @@ class _Handset:
     def saved(self) -> Saved:
         """Return the call as a scenario."""
         called, caller = self.number.called, self.number.caller
-        headers = {"headers": dict(self.number.headers)} if self.number.headers else {}
+        headers = {"headers": dict(Headers(self.number.headers))} if self.number.headers else {}
         at = self.began.isoformat(timespec="seconds")
         told = {"called": called, "caller": caller, **headers, "at": at}
         return self.conversation.saved(f"a call to {self.agent or called}", told, self.outcome)

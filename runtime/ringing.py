@@ -45,38 +45,49 @@ class Ringing:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def ringing_for(catalog: Catalog, name: str | None) -> Ringing:
-    """Return a call to the named agent, or to front-desk, or to the first that can be rung. Raises `SettingsError`."""
+def ringing_for(
+    catalog: Catalog, name: str | None, caller: str = "", headers: tuple[tuple[str, str], ...] = ()
+) -> Ringing:
+    """Return a call to the named agent, or to front-desk, or to the first that can be rung. Raises `SettingsError`.
+
+    `caller` rings, where it is given; `headers` are the call's own, and those that a rule asks for are added.
+    """
     if name is not None:
         agent = catalog.agents[name]
         if not agent.answers:
             cure = 'Give it a rule, such as answers: ["+15550100042"], or name another agent.'
             raise SettingsError(f"'{name}'", "answers no number", cure)
-        if ringing := _reaching(catalog, agent):
+        if ringing := _reaching(catalog, agent, caller, headers):
             return ringing
         cure = "See why with 'switchboard who-answers', or name another agent."
         why = "it is outside of its hours, or " if any(rule.opening.conditions for rule in agent.answers) else ""
+        why += "its rules fit no such caller or header, or " if caller or headers else ""
         raise SettingsError(f"'{name}'", f"cannot be rung: {why}other agents take the calls that its rules fit", cure)
     for agent in sorted(catalog.agents.values(), key=lambda agent: agent.name != "front-desk"):
-        if ringing := _reaching(catalog, agent):
+        if ringing := _reaching(catalog, agent, caller, headers):
             return ringing
     raise SettingsError("the catalog", "has no agent that answers a number", 'Give one a rule: answers: ["*"]')
 
 
-def _reaching(catalog: Catalog, agent: AgentDefinition) -> Ringing | None:
+def _reaching(
+    catalog: Catalog, agent: AgentDefinition, caller: str, headers: tuple[tuple[str, str], ...]
+) -> Ringing | None:
     """Return a call that reaches the agent, found by asking the routing; by its plainest rule where it can be."""
     for rule in sorted(agent.answers, key=lambda rule: rule.conditions):
-        for ringing in _attempts(agent, rule):
+        for ringing in _attempts(agent, rule, caller, headers):
             if _reaches(catalog, ringing):
                 return ringing
     return None
 
 
-def _attempts(agent: AgentDefinition, rule: Rule) -> Iterator[Ringing]:
-    headers = tuple((name, value.removesuffix("*") or "demo") for name, value in rule.headers)
+def _attempts(
+    agent: AgentDefinition, rule: Rule, caller: str, headers: tuple[tuple[str, str], ...]
+) -> Iterator[Ringing]:
+    known = {name.lower() for name, _ in headers}
+    wanted = [(name, value.removesuffix("*") or "demo") for name, value in rule.headers if name.lower() not in known]
     callers = [number for pattern in rule.caller for number in islice(_numbers(pattern), 3)] or CALLERS
-    for called, caller in product(_numbers(rule.called), callers):
-        yield Ringing(agent, called, caller, headers)
+    for called, ringer in product(_numbers(rule.called), [caller] if caller else callers):
+        yield Ringing(agent, called, ringer, (*headers, *wanted))
 
 
 def _numbers(pattern: str) -> Iterator[str]:

@@ -134,7 +134,7 @@ class Conversation:
         turns = [turn for turn in (self._opening, *self._turns) if turn.written()] or [_Turn()]
         if not (outcome == "caller_hung_up" and self._is_ending):
             turns[-1].expect["ended_by"] = ENDED_BY.get(outcome, "host")
-        written = {"scenario": name, "call": dict(call), "turns": [turn.written() for turn in turns]}
+        written = {"scenario": name, "call": self._call(call), "turns": [turn.written() for turn in turns]}
         written |= {"tools": {"lookup": {"result": self._found}}} if self._found else {}
         return Saved(written, tuple(dict.fromkeys(self._left_out)))
 
@@ -145,6 +145,15 @@ class Conversation:
         if not self._turns:
             self._turns.append(_Turn())
         return self._turns[-1]
+
+    def _call(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {}
+        for name, value in call.get("headers", {}).items():
+            if _fits({"call": {"called": "+15550100001", "headers": {name: value}}}):
+                kept[name] = value
+            else:
+                self._left_out.append(f"the call: its header {_shown(name)}")
+        return {**call, "headers": kept} if kept else {key: each for key, each in call.items() if key != "headers"}
 
     def _words(self, words: str) -> str:
         if len(words) > MAX_WRITTEN:

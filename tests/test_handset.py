@@ -299,6 +299,8 @@ def command(*words: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
         (["+0123"], "switchboard: NUMBER is written without its country code: '+0123'. Write \"+15550100001\"."),
         (["clinic", "--save", "README.md"], "switchboard: 'README.md' is no scenario file that could be added to: "),
         (["clinic", "--save", "agents"], "switchboard: --save cannot be written: 'agents': is a directory."),
+        (["clinic", "--caller", "abc"], "switchboard: --caller is no phone number: 'abc'."),
+        (["clinic", "--header", "X-Tenant"], "switchboard: --header is not NAME=VALUE: 'X-Tenant'."),
         (["clinic", "--save", "no/x.yaml"], "--save cannot be written: there is no folder for 'no/x.yaml'."),
     ],
 )  # fmt: skip
@@ -316,6 +318,12 @@ def test_an_agent_that_no_call_reaches_cannot_be_rung() -> None:
 def test_a_number_is_rung_as_the_routing_says() -> None:
     done = command("+15550200001", typed="Goodbye.\n")
     assert "matched       clinic by the rule" in done.stdout
+    assert done.returncode == 0
+
+
+def test_who_rings_and_with_which_header_are_words_of_the_command() -> None:
+    done = command("+15550200001", "--caller", "+49 30 1234", "--header", "X-Tenant=acme", typed="Goodbye.\n")
+    assert "+49301234 rings +15550200001, with X-Tenant: acme" in done.stdout
     assert done.returncode == 0
 
 

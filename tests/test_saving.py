@@ -192,6 +192,13 @@ def test_what_a_scenario_cannot_hold_is_left_out_and_told(outputs: Any, model: A
     assert why.replace("\\u2026", "…").startswith(told)
 
 
+def test_headers_that_no_scenario_can_hold_are_left_out() -> None:
+    headers = {"X-Tenant": "acme", "X Tenant": "acme", "X-Empty": ""}
+    found = booking().saved("a call", {**CALL, "headers": headers}, "caller_hung_up")
+    assert found.scenario["call"] == {**CALL, "headers": {"X-Tenant": "acme"}}
+    assert found.left_out == ('the call: its header "X Tenant"', 'the call: its header "X-Empty"')
+
+
 def test_tools_of_servers_are_not_known_and_agents_are() -> None:
     talk = Conversation()
     talk.answered("front-desk", TOOLS, has_servers=True)

@@ -12,7 +12,7 @@ from runtime.saving import demand_scenarios
 from runtime.settings import live_endpoint
 from runtime.tools import Tools
 from runtime.verbs.places import catalog_of
-from runtime.verbs.words import add_agents, add_environment, add_verb, number_of
+from runtime.verbs.words import add_agents, add_caller, add_environment, add_verb, caller_of, number_of
 
 if TYPE_CHECKING:
     from runtime.simulator.mind import Mind
@@ -28,6 +28,7 @@ def add(verbs: Any) -> None:
         "--model", default="", metavar="NAME", help="a text model answers, instead of the stand-in of simple rules"
     )
     call.add_argument("--live", action="store_true", help="the real service answers; needs a key, and costs tokens")
+    add_caller(call)
     add_agents(call)
     add_environment(call)
 
@@ -35,6 +36,7 @@ def add(verbs: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.live and arguments.model:
         raise SettingsError("--model", "cannot be used with --live", "One of the two answers.")
+    caller, headers = caller_of(arguments)
     save, live = _file_to_add_to(arguments.save), live_endpoint() if arguments.live else None
     print("Starting the host …" if live else "Starting the host and the simulator …", file=sys.stderr, flush=True)
     tools = Tools(serving=True)
@@ -46,9 +48,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from runtime import handset, ringing
 
     if is_number:
-        number = handset.Number(number_of("NUMBER", rung))
+        number = handset.Number(number_of("NUMBER", rung), caller or ringing.CALLERS[0], headers)
     else:
-        found = ringing.ringing_for(catalog, rung)
+        found = ringing.ringing_for(catalog, rung, caller, headers)
         number = handset.Number(found.called, found.caller, found.headers)
     mind, told = _mind(arguments)
     return handset.run(catalog, number, mind, told, background=(tools.kept_open,), live=live, save=save)

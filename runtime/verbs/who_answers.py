@@ -12,7 +12,7 @@ from runtime.incoming import SAMPLE_CALL, Headers
 from runtime.routing import Match, explain
 from runtime.verbs import PROBLEMS
 from runtime.verbs.places import catalog_of
-from runtime.verbs.words import add_agents, add_environment, add_verb, number_of
+from runtime.verbs.words import add_agents, add_caller, add_environment, add_verb, caller_of, number_of
 
 
 def add(verbs: Any) -> None:
@@ -25,14 +25,7 @@ def add(verbs: Any) -> None:
     )
     who.epilog = "Exit code: 0 an agent answers, 1 nobody does, 2 usage."
     who.add_argument("--called", required=True, metavar="NUMBER", help="the number that is rung, such as +15550100001")
-    who.add_argument("--caller", metavar="NUMBER", help="the number that rings")
-    who.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a SIP header of the call; may be repeated",
-    )
+    add_caller(who)
     who.add_argument(
         "--at",
         metavar="TIME",
@@ -44,9 +37,8 @@ def add(verbs: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     called = number_of("--called", arguments.called)
-    caller = number_of("--caller", arguments.caller) if arguments.caller is not None else ""
-    headers = [_header(written) for written in arguments.header]
-    headers += [("Diversion", f"<sip:{called}@command>")]
+    caller, own = caller_of(arguments)
+    headers = [*own, ("Diversion", f"<sip:{called}@command>")]
     headers += [("From", f"<sip:{caller}@command>")] if caller else []
     at = datetime.now() if arguments.at is None else _moment(arguments.at)
     call = replace(SAMPLE_CALL, called=called, caller=caller, headers=Headers(headers), started_at=at.astimezone())
@@ -67,10 +59,3 @@ def _moment(written: str) -> datetime:
         cure = "Write the date and the time, such as 2026-12-24T18:30, and +01:00 or Z behind it for another time zone."
         raise SettingsError("--at", f"is no date and time: '{written}'", cure)
     return moment
-
-
-def _header(written: str) -> tuple[str, str]:
-    name, equals, value = written.partition("=")
-    if not equals or not name:
-        raise SettingsError("--header", f"is not NAME=VALUE: '{written}'", "For example: --header X-Tenant=acme")
-    return name, value

@@ -32,6 +32,31 @@ def add_environment(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def add_caller(verb: argparse.ArgumentParser) -> None:
+    """Add `--caller` and `--header`, for verbs that make a call. `caller_of` reads them."""
+    verb.add_argument("--caller", metavar="NUMBER", help="the number that rings")
+    verb.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a SIP header of the call; may be repeated",
+    )
+
+
+def caller_of(arguments: argparse.Namespace) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return who rings, `""` where it is not written, and the call's own SIP headers. Raises `SettingsError`."""
+    caller = number_of("--caller", arguments.caller) if arguments.caller is not None else ""
+    return caller, tuple(map(_header, arguments.header))
+
+
+def _header(written: str) -> tuple[str, str]:
+    name, equals, value = written.partition("=")
+    if not equals or not name:
+        raise SettingsError("--header", f"is not NAME=VALUE: '{written}'", "For example: --header X-Tenant=acme")
+    return name, value
+
+
 def add_url(verb: argparse.ArgumentParser) -> None:
     """Add `--url`, for verbs that ask a running host."""
     verb.add_argument(

@@ -4,14 +4,13 @@ import asyncio
 import json
 import logging
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runtime.commands import Record
+from runtime.overheard import overheard
 from runtime.receipt import Row
 from runtime.runner import Runner
 from runtime.terminal import Paint, beside, width, wrapped
@@ -25,37 +24,9 @@ _TWO_COLUMNS = 110
 HERE = "A call on this machine, without a key."
 
 
-class _Handler(logging.Handler):
-    """Shows an error that was logged during the call in one line, without its traceback."""
-
-    def __init__(self, screen: "Screen") -> None:
-        super().__init__(logging.ERROR)
-        self._screen = screen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        told = f": {type(error).__name__}: {error} ({_place(error)})" if error else ""
-        self._screen.line("error", record.getMessage() + told, "red")
-
-
-@contextmanager
-def errors_told(screen: "Screen") -> Iterator[None]:
-    """Show errors on the screen and nowhere else. At DEBUG the house logs exceptions with their words."""
-    root, house, handler = logging.getLogger(), logging.getLogger("runtime"), _Handler(screen)
-    level = house.level
-    root.addHandler(handler)
-    house.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        house.setLevel(level)
-        root.removeHandler(handler)
-
-
-def _place(error: BaseException) -> str:
-    """Return where an exception was raised: `restaurant.py:40`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown"
+def errors_told(screen: "Screen") -> AbstractContextManager[None]:
+    """Show errors that are logged on the screen, and nowhere else, for the block."""
+    return overheard(lambda told: screen.line("error", told, "red"))
 
 
 def _printed(text: str) -> None:

@@ -36,7 +36,7 @@ FLOORS: list[set[str]] = [
     {"settings", "files", "reports", "fields", "realtime", "current", "http_tools", "recording"},
     {"git", "modules", "runner", "terminal", "init", "replay", "results"},
     {"tools", "minds", "repertoire"},
-    {"log", "call_log", "reload", "host", "standin"},
+    {"log", "call_log", "overheard", "reload", "host", "standin"},
     {"server", "examination", "ringing", "screen", "faults"},
     {"demo", "handset", "stage", "props"},
     {"rehearsal"},

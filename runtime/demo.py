@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
@@ -120,10 +119,6 @@ class _Screen(Screen):
         super().__init__(Paint())
         self.agent, self.told = agent, told
 
-    def _judge(self, tool: str, result: Any) -> None:
-        if isinstance(result, dict) and tool in self.told and result.get(self.told[tool][0]):
-            self.seen.add(f"tool agreed {tool}")
-
     def missing(self) -> list[str]:
         """Return what a complete call has and this one had not, as ends of a sentence."""
         way = {
@@ -152,7 +147,8 @@ class _Screen(Screen):
             return f"the tool {tool} failed"
         if f"tool finished {tool}" not in self.seen:
             return f"the tool {tool} did not finish"
-        return "" if f"tool agreed {tool}" in self.seen else self.told[tool][1]
+        result, (field, disagreed) = self.results[tool], self.told[tool]
+        return "" if isinstance(result, dict) and result.get(field) else disagreed
 
     def close(self, missing: list[str]) -> None:
         told = f"This call was not complete: {'; '.join(missing)}." if missing else _COMPLETE

@@ -35,7 +35,7 @@ def _printed(text: str) -> None:
 
 @dataclass
 class Screen:
-    """Shows a call's records, and remembers what was seen.
+    """Shows a call's records, and remembers what was seen, with the last result of each tool.
 
     `write` prints one line or several. `unreadable` is why nothing more can be shown: whoever read it has left, or
     the disk is full. The call ends then.
@@ -45,6 +45,7 @@ class Screen:
     write: Callable[[str], None] = _printed
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     seen: set[str] = field(default_factory=set)
+    results: dict[str, Any] = field(default_factory=dict)
     ending: str = "did not end"
     began: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
@@ -160,10 +161,7 @@ class Screen:
         verdict = self._verdict(not failed, f"{record.fields['seconds'] * 1000:.0f} ms")
         self.line("", f"→ {_told(result)} {verdict}")
         self.seen.add(f"tool {'failed' if failed else 'finished'} {tool}")
-        self._judge(tool, result)
-
-    def _judge(self, tool: str, result: Any) -> None:
-        """Take note of what a tool told."""
+        self.results[tool] = result
 
     def _ended(self, record: Record) -> None:
         fields = record.fields

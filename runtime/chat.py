@@ -159,7 +159,7 @@ class Reading:
         self.choices += 1
         self.end = _text(choice, "finish_reason") or self.end
         said = _inner(choice, "delta") or _inner(choice, "message")
-        self.words += _text(said, "content")
+        self.words += _content(said) or _text(said, "refusal")
         wishes = said.get("tool_calls")
         for wish in wishes if isinstance(wishes, list) else ():
             if isinstance(wish, Mapping):
@@ -195,6 +195,13 @@ class Reading:
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _content(said: Mapping[str, Any]) -> str:
+    """Return words, also where a server sends them in parts."""
+    content = said.get("content")
+    parts = content if isinstance(content, list) else ()
+    return _text(said, "content") or "".join(_text(part, "text") for part in parts if isinstance(part, Mapping))
 
 
 def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -146,6 +146,17 @@ def test_tool_calls_are_told_apart_as_servers_write_them(pieces: list[Any]) -> N
     assert read(*pieces).wishes == (Wish("a"), Wish("b"))
 
 
+def test_words_in_parts_and_refusals_are_said() -> None:
+    parts = [
+        {"type": "thinking", "thinking": []},
+        {"type": "text", "text": "For how "},
+        {"type": "text", "text": "many?"},
+    ]
+    assert read(whole({"content": parts})).words == "For how many?"
+    assert read(delta(content=None), delta(content=parts[1:2]), delta(content=[7, parts[2]])).words == "For how many?"
+    assert read(whole({"content": None, "refusal": "I cannot do that."})).words == "I cannot do that."
+
+
 def test_broken_arguments_reach_the_tool_as_the_model_wrote_them() -> None:
     assert read(piece("{people: 4", index=0, name="a"), delta("tool_calls")).wishes == (Wish("a", "{people: 4"),)
 

@@ -68,13 +68,13 @@ def says(words: str | None, *wishes: tuple[str, str], end: str = "stop") -> dict
     return {"id": "x", "object": "chat.completion", "choices": [{"index": 0, "message": message, "finish_reason": end}]}
 
 
-def streams(*pieces: dict[str, Any] | str) -> Callable[[Any], Response]:
-    """Reply with a stream of chunks; a text is sent as it stands."""
+def streams(*pieces: dict[str, Any] | str, is_cut: bool = False) -> Callable[[Any], Response]:
+    """Reply with a stream of chunks; a text is sent as it stands. One that is cut ends without saying so."""
 
     async def lines() -> AsyncIterator[str]:
         for piece in pieces:
-            yield piece if isinstance(piece, str) else f"data: {json.dumps(piece)}\n\n"
-        yield "data: [DONE]\n\n"
+            yield piece if isinstance(piece, str) else f"data: {json.dumps(piece, ensure_ascii=False)}\n\n"
+        yield "" if is_cut else "data: [DONE]\n\n"
 
     return lambda asked: StreamingResponse(lines(), media_type="text/event-stream")
 
@@ -94,7 +94,7 @@ def once(response: Response) -> Callable[[Any], Response]:
 
 def answer(server: Server, *, key: str = KEY, name: str = "small", items: Any = HELLO, **more: Any) -> Answer:
     """Ask once and return the answer."""
-    patience = {each: more.pop(each) for each in ("patience_seconds", "try_again_seconds") if each in more}
+    patience = {each: more.pop(each) for each in list(more) if each.endswith("_seconds")}
 
     async def work() -> Answer:
         async with serving(server.app) as url:
@@ -134,6 +134,35 @@ def test_an_answer_in_a_stream_is_the_same_as_a_whole_one() -> None:
     streamed = answer(Server([streams(*pieces, delta(tool_calls=[wish]), delta("tool_calls", tool_calls=[rest]))]))
     whole = answer(Server([says("One moment.", ("find_table", '{"people": 4}'), end="tool_calls")]))
     assert streamed == whole == Answer("One moment.", (Wish("find_table", '{"people": 4}'),), "tool_calls")
+
+
+WISH = {"function": {"name": "find_table", "arguments": '{"people"'}}
+REST = {"function": {"arguments": ": 4}"}}
+OTHER = {"function": {"name": "find_table", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        [{"index": 0, "id": "c1", **WISH}, {"index": 0, **REST}, {"index": 1, "id": "c2", **OTHER}],
+        [{"index": 0, "id": "c1", **WISH}, {"index": 0, **REST}, {"index": 0, "id": "c2", **OTHER}],
+        [{"id": "c1", **WISH}, {"id": "c1", **REST}, {"id": "c2", **OTHER}],
+    ],
+    ids=["by index", "the same index", "no index"],
+)
+def test_several_tool_calls_come_in_pieces_beside_words_that_are_null(wishes: list[Any]) -> None:
+    pieces = [delta(role="assistant", content=None), *(delta(content=None, tool_calls=[wish]) for wish in wishes)]
+    found = answer(Server([streams(*pieces, delta("tool_calls"))]))
+    assert found == Answer("", (Wish("find_table", '{"people": 4}'), Wish("find_table", "{}")), "tool_calls")
+
+
+def test_an_answer_is_read_whatever_it_is_called_and_whichever_line_ends_it_holds() -> None:
+    said = "Eight\u2028or\x85nine?"
+    whole = once(Response(json.dumps(says(said), ensure_ascii=False), media_type="text/plain"))
+    parts = json.dumps(delta("stop", content=said), ensure_ascii=False)
+    line = once(Response(f"event: x\r\ndata:{parts}\r\n\r\ndata: [DONE]\r\n\r\n", media_type="application/json"))
+    for reply in (whole, line, streams(delta(content=said), delta("stop"))):
+        assert answer(Server([reply])).words == said
 
 
 def test_a_server_that_does_not_stream_is_asked_for_a_whole_answer() -> None:
@@ -249,6 +278,20 @@ def test_a_stream_that_breaks_off_is_asked_for_again() -> None:
     assert answer(server).words == "Good evening."
 
 
+def test_a_stream_that_ends_in_the_middle_without_a_word_is_asked_for_again() -> None:
+    """A proxy that gives up closes what it sent as if it were whole."""
+    cut = streams(delta(content="Good ev"), is_cut=True)
+    assert answer(Server([cut, says("Good evening.")])).words == "Good evening."
+    told = failure(Server([cut]), try_again_seconds=0)
+    assert told == "'small' at SERVER broke off in the middle of its answer."
+
+
+@pytest.mark.parametrize("end", ["stop", ""], ids=["an end and no DONE", "DONE and no end"])
+def test_either_sign_of_the_end_is_enough(end: str) -> None:
+    reply = streams(delta(content="Yes?"), delta(end or None), is_cut=bool(end))
+    assert answer(Server([reply])).words == "Yes?"
+
+
 def test_what_does_not_pass_is_given_up_in_time() -> None:
     server = Server([once(fails(503, "Overloaded."))])
     assert failure(server, try_again_seconds=1) == "SERVER failed (503): Overloaded."
@@ -288,6 +331,81 @@ def test_each_failure_is_a_sentence_that_shows_no_key(reply: Response, sentence:
     server = Server([once(reply)])
     assert failure(server) == sentence
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_lasting"),
+    [
+        (fails(401), True),
+        (fails(403), True),
+        (fails(404), True),
+        (fails(404, code="model_not_found"), True),
+        (fails(402), True),
+        (fails(429, "Pay.", "insufficient_quota"), True),
+        (Response("<html>", media_type="text/html"), True),
+        (fails(400), False),
+        (fails(429), False),
+        (fails(500), False),
+        (JSONResponse({"error": "Out of memory."}), False),
+        (JSONResponse({"choices": []}), False),
+        (JSONResponse(says(None, end="content_filter")), False),
+    ],
+)
+def test_a_failure_says_whether_it_is_lasting(reply: Response, is_lasting: bool) -> None:
+    with pytest.raises(TextModelError) as raised:
+        answer(Server([once(reply)]), try_again_seconds=0)
+    assert raised.value.lasting is is_lasting
+
+
+def test_an_error_in_the_middle_of_a_stream_is_told() -> None:
+    broken = streams(delta(content="Good ev"), {"error": {"message": "Out of memory."}})
+    assert failure(Server([broken])) == "'small' at SERVER broke off: Out of memory."
+
+
+def test_words_that_are_no_text_are_not_asked_about() -> None:
+    items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "\ud800"}]}]
+    told = "'small' at SERVER cannot be asked: what was said or told in the call is no text that can be sent."
+    assert failure(Server([says("Yes?")]), items=items) == told
+
+
+class Endless(StreamingResponse):
+    """Sends the same for ever, until nobody listens."""
+
+    def __init__(self, first: str, again: str) -> None:
+        async def parts() -> AsyncIterator[str]:
+            yield first
+            while True:
+                yield again
+                await asyncio.sleep(0)
+
+        super().__init__(parts(), media_type="text/event-stream")
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("", ": still at work\n\n"),
+        ("", f"data: {json.dumps(delta(content='la '))}\n\n"),
+        (f"data: {json.dumps(delta(content='Well'))}\n\n", "x"),
+        ('{"choices": "', "x"),
+    ],
+    ids=["signs of life", "words", "a line without end", "a body without end"],
+)
+def test_a_server_that_never_ends_its_answer_is_left(first: str, again: str) -> None:
+    said = failure(Server([once(Endless(first, again))]), answer_seconds=0.3)
+    assert said == "'small' at SERVER came to no end."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Response(json.dumps(says("x" * 1_000_001)), media_type="application/json"),
+        Response(b'{"choices": "' + b"x" * 50_000_000, media_type="application/json"),
+    ],
+    ids=["words", "bytes"],
+)
+def test_an_answer_that_is_too_long_is_none(reply: Response) -> None:
+    assert failure(Server([once(reply)])) == "'small' at SERVER came to no end."
 
 
 def test_a_server_that_wants_a_key_says_so() -> None:

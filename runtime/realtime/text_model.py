@@ -30,6 +30,8 @@ _PAUSES_SECONDS = (0.5, 2.0, 8.0)
 _AGAIN = {408, 409, 429}
 _SHOWN = 300  # characters of what a server says
 _MAX_ANSWER = 1_000_000  # characters; nobody says so much
+_MAX_SENT = 50_000_000  # bytes: a stream may take 300 for a word
+_DONE = "[DONE]"
 
 
 class TextModel:
@@ -46,6 +48,7 @@ class TextModel:
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         try_again_seconds: float = TRY_AGAIN_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self.model = model
         self.failure: TextModelError | None = None
@@ -54,6 +57,7 @@ class TextModel:
         self._streams = True
         self._patience = patience_seconds
         self._try_again_seconds = try_again_seconds
+        self._answer_seconds = answer_seconds
         timeout = httpx2.Timeout(patience_seconds, connect=CONNECT_SECONDS)
         self._headers: dict[str, Any] = {} if api_key else {"Authorization": Omit()}
         self._client = OpenAI(api_key=api_key or "none", base_url=base_url, max_retries=0, timeout=timeout)
@@ -109,6 +113,16 @@ class TextModel:
                     failure, pause = TextModelError(said, "Is the model too large for its machine?"), None
             except (openai.APIConnectionError, httpx2.HTTPError) as error:
                 failure, pause = self._unreachable(_reason(error)), next(pauses, None)
+            except _CutOff:
+                failure = TextModelError(f"'{self.model}' at {self._place} broke off in the middle of its answer")
+                pause = next(pauses, None)
+            except UnicodeError:
+                said = "what was said or told in the call is no text that can be sent"
+                raise TextModelError(f"'{self.model}' at {self._place} cannot be asked: {said}") from None
+            except TextModelError as error:
+                if error.lasting:
+                    self.failure = error
+                raise
             if pause is None or time.monotonic() + pause > give_up_at:
                 raise failure
             time.sleep(pause)
@@ -117,19 +131,33 @@ class TextModel:
 
     def _read(self, body: Mapping[str, Any]) -> chat.Answer:
         """Send one request and read its answer, in whichever form it comes."""
-        reading = chat.Reading()
+        reading, is_json, is_whole = chat.Reading(), False, False
         written: Any = {**body, "stream": self._streams, "extra_headers": self._headers}
-        until = time.monotonic() + ANSWER_SECONDS
         with self._client.chat.completions.with_streaming_response.create(**written) as response:
-            for data in _data(response.iter_lines()):
+            for data in _data(_lines(self._in_time(response.iter_bytes()))):
                 self._demand_no_error(data)
                 reading.take(data)
-                if time.monotonic() > until or len(reading.words) > _MAX_ANSWER:
-                    raise TextModelError(f"'{self.model}' at {self._place} came to no end")
+                is_json, is_whole = is_json or isinstance(data, dict), is_whole or data == _DONE
+                if len(reading.words) > _MAX_ANSWER:
+                    raise self._endless()
         if not reading.choices:
             cure = "Does its address end as its maker says, mostly with /v1?"
-            raise TextModelError(f"{self._place} answered with no Chat Completion", cure)
+            raise TextModelError(f"{self._place} answered with no Chat Completion", cure, lasting=not is_json)
+        if not is_whole and not reading.end:
+            raise _CutOff
         return reading.answer()
+
+    def _in_time(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what a server sends, as long as it comes to an end: also one that sends nothing but signs of life."""
+        until, sent = time.monotonic() + self._answer_seconds, 0
+        for part in parts:
+            sent += len(part)
+            if time.monotonic() > until or sent > _MAX_SENT:
+                raise self._endless()
+            yield part
+
+    def _endless(self) -> TextModelError:
+        return TextModelError(f"'{self.model}' at {self._place} came to no end")
 
     def _demand_no_error(self, data: Any) -> None:
         """Raise for an error that came where an answer was expected: its status had been sent before."""
@@ -152,7 +180,7 @@ class TextModel:
         if status in (404, 405):
             cure = "Correct SWITCHBOARD_TEXT_BASE_URL or OPENAI_BASE_URL; most addresses end with /v1."
             return TextModelError(f"{self._place} takes no Chat Completions at {error.request.url.path}", cure, True)
-        if code == "insufficient_quota":
+        if status == 402 or code == "insufficient_quota":
             return TextModelError(f"{self._place} has no credit left for this key", "Look at its billing.", True)
         if status == 429:
             return TextModelError(f"{self._place} has too many requests at the moment: {said}")
@@ -217,24 +245,45 @@ class Judge:
         return await self._model.ask(body)
 
 
+class _CutOff(Exception):
+    """A stream ended in the middle of an answer, and its connection did not."""
+
+
+def _lines(parts: Iterator[bytes]) -> Iterator[str]:
+    """Yield lines as the API ends them. JSON may hold signs that Python takes for line ends, as U+2028."""
+    pieces: list[bytes] = []  # of the line that is still coming
+    for part in parts:
+        first, *more = part.split(b"\n")
+        pieces.append(first)
+        for begun in more:
+            yield b"".join(pieces).decode("utf-8", "replace").rstrip("\r")
+            pieces = [begun]
+    yield b"".join(pieces).decode("utf-8", "replace").rstrip("\r")
+
+
 def _data(lines: Iterator[str]) -> Iterator[Any]:
-    """Yield the JSON of an answer: each event of a stream, or the one body of a whole answer."""
+    """Yield the JSON of an answer: each event of a stream, or the one body of a whole answer; `[DONE]` as it is.
+
+    A whole answer is as long as its sender said, so that it is done.
+    """
     whole: list[str] = []
     streams = False
     for line in lines:
         if line.startswith("data:"):
             streams = True
-            yield _json(line.removeprefix("data:"))
+            said = line.removeprefix("data:").strip()
+            yield _DONE if said == _DONE else _json(said)
         elif not streams:
             whole.append(line)
     if not streams:
         yield _json("\n".join(whole))
+        yield _DONE
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # "[DONE]", a comment, half a line of a server that fell over
+    except (ValueError, RecursionError):  # a comment, half a line of a server that fell over
         return None
 
 

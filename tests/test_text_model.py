@@ -343,6 +343,7 @@ def test_each_failure_is_a_sentence_that_shows_no_key(reply: Response, sentence:
         (fails(402), True),
         (fails(429, "Pay.", "insufficient_quota"), True),
         (Response("<html>", media_type="text/html"), True),
+        (Response(status_code=307, headers={"location": "/v2"}), True),
         (fails(400), False),
         (fails(429), False),
         (fails(500), False),
@@ -355,6 +356,14 @@ def test_a_failure_says_whether_it_is_lasting(reply: Response, is_lasting: bool)
     with pytest.raises(TextModelError) as raised:
         answer(Server([once(reply)]), try_again_seconds=0)
     assert raised.value.lasting is is_lasting
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_was_said_is_not_sent_on_to_another_address(status: int) -> None:
+    server = Server([once(Response(status_code=status, headers={"location": "http://127.0.0.1:9/v1"}))])
+    cure = "Write that address in SWITCHBOARD_TEXT_BASE_URL or OPENAI_BASE_URL."
+    assert failure(server) == f"SERVER sends the request on to http://127.0.0.1:9/v1. {cure}"
+    assert len(server.asked) == 1
 
 
 def test_an_error_in_the_middle_of_a_stream_is_told() -> None:

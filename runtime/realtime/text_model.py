@@ -2,7 +2,8 @@
 
 Blocks in threads of its own, so that one model serves the event loops of many rehearsals, and a clock that jumps
 waits for it (`threads.at_work`). An answer is asked for as a stream, whose first word may come late and whose length
-is free; a server that sends it whole is understood as well.
+is free; a server that sends it whole is understood as well. What was said in a call is sent to the address that was
+named and to no other.
 """
 
 import json
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openai
-from openai import Omit, OpenAI
+from openai import DefaultHttpxClient, Omit, OpenAI
 
 from runtime import chat
 from runtime.errors import TextModelError, did_you_mean, some
@@ -60,7 +61,10 @@ class TextModel:
         self._answer_seconds = answer_seconds
         timeout = httpx2.Timeout(patience_seconds, connect=CONNECT_SECONDS)
         self._headers: dict[str, Any] = {} if api_key else {"Authorization": Omit()}
-        self._client = OpenAI(api_key=api_key or "none", base_url=base_url, max_retries=0, timeout=timeout)
+        client = DefaultHttpxClient(timeout=timeout, follow_redirects=False)
+        self._client = OpenAI(
+            api_key=api_key or "none", base_url=base_url, max_retries=0, timeout=timeout, http_client=client
+        )
 
     async def answer(
         self,
@@ -177,6 +181,10 @@ class TextModel:
             return TextModelError(f"{self._place} {known}", "OPENAI_API_KEY holds it.", lasting=True)
         if code == "model_not_found" or (status in (400, 404) and _is_about_model(said, self.model)):
             return TextModelError(f"{self._place} has no model '{self.model}'", self._others(), lasting=True)
+        if 300 <= status < 400:
+            where = self._shown(error.response.headers.get("location") or "another address")
+            cure = "Write that address in SWITCHBOARD_TEXT_BASE_URL or OPENAI_BASE_URL."
+            return TextModelError(f"{self._place} sends the request on to {where}", cure, lasting=True)
         if status in (404, 405):
             cure = "Correct SWITCHBOARD_TEXT_BASE_URL or OPENAI_BASE_URL; most addresses end with /v1."
             return TextModelError(f"{self._place} takes no Chat Completions at {error.request.url.path}", cure, True)

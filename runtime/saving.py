@@ -84,7 +84,7 @@ class Conversation:
         if _fits({"tools": {"lookup": {"result": dict(found)}}}):
             self._found = dict(found)
         else:
-            self._leave_out("what the lookup found")
+            self._leave_out("what the lookup found, which no scenario can hold")
 
     def greeted(self, greeting: str) -> None:
         """The greeting was heard to its end."""
@@ -108,7 +108,7 @@ class Conversation:
         response = {**response, "calls": _one(used)} if used else response
         self._is_ending = any(self._tools.get(use["tool"]) in _ENDS_A_CALL for use in used)
         if not outputs:
-            self._leave_out("an empty answer of the model")
+            self._leave_out("an empty answer, in which the model does nothing")
         if response:
             self._turn.model.append(response)
 
@@ -152,16 +152,16 @@ class Conversation:
             if _fits({"call": {"called": "+15550100001", "headers": {name: value}}}):
                 kept[name] = value
             else:
-                self._left_out.append(f"the call: its header {_shown(name)}")
+                self._left_out.append(f"the call: its header {_shown(name)}, whose name or value no scenario can hold")
         return {**call, "headers": kept} if kept else {key: each for key, each in call.items() if key != "headers"}
 
     def _words(self, words: str) -> str:
         if len(words) > MAX_WRITTEN:
-            self._leave_out(f"an answer of {len(words):,} characters")
+            self._leave_out(f"an answer of {len(words):,} characters, more than {MAX_WRITTEN:,}")
             return ""
         kept = words if words.strip() and _fits({"turns": [{"model": {"says": words}}]}) else _plain(words).strip()
         if not kept:
-            self._leave_out("an answer without words")
+            self._leave_out("an answer whose words no scenario can hold")
         return kept
 
     def _use(self, use: Use) -> dict[str, Any] | None:
@@ -196,7 +196,10 @@ def _read(arguments: str) -> dict[str, Any] | None:
 def _fits(part: Mapping[str, Any]) -> bool:
     """Tell whether a scenario with this part can be written, and is read as the same."""
     whole = [{"scenario": "x", "call": {"called": "+15550100001"}, "turns": [{"expect": {"agent": "x"}}], **part}]
-    read = _understood(document.write(whole).encode("utf-8", "replace"), "")
+    try:
+        read = _understood(document.write(whole).encode("utf-8", "replace"), "")
+    except RecursionError:  # a model may nest as deeply as it likes
+        return False
     return isinstance(read, ScenarioFile) and bool(read.document.data == whole)
 
 

@@ -160,10 +160,10 @@ def test_who_was_quicker_than_the_agent_s_own_end_is_not_expected(tool: str, exp
 @pytest.mark.parametrize(
     ("outputs", "model", "told"),
     [
-        ([], None, "an empty answer of the model"),
-        (["  "], None, "an answer without words"),
-        (["\ud800"], None, "an answer without words"),
-        (["x" * (MAX_WRITTEN + 1)], None, "an answer of 10,001 characters"),
+        ([], None, "an empty answer, in which the model does nothing"),
+        (["  "], None, "an answer whose words no scenario can hold"),
+        (["\ud800"], None, "an answer whose words no scenario can hold"),
+        (["x" * (MAX_WRITTEN + 1)], None, "an answer of 10,001 characters, more than 10,000"),
         ([("find.table", "{}")], None, 'the tool "find.table", which no agent of this call has'),
         ([("find_tables", "{}")], None, 'the tool "find_tables", which no agent of this call has'),
         (
@@ -180,7 +180,14 @@ def test_who_was_quicker_than_the_agent_s_own_end_is_not_expected(tool: str, exp
             )
             for arguments in ("{", "[4]", '{"x": NaN}', '{"x": 1e999}', '{"x": "\\ud800"}')
         ),
-        ([("find_table", f'{{"x": {"[" * 70}{"]" * 70}}}')], {"calls": {"tool": "find_table"}}, "the arguments of"),
+        *(
+            (
+                [("find_table", f'{{"x": {"[" * depth}{"]" * depth}}}')],
+                {"calls": {"tool": "find_table"}},
+                "the arguments",
+            )
+            for depth in (70, 400, 900, 2000)
+        ),
     ],
 )
 def test_what_a_scenario_cannot_hold_is_left_out_and_told(outputs: Any, model: Any, told: str) -> None:
@@ -196,7 +203,9 @@ def test_headers_that_no_scenario_can_hold_are_left_out() -> None:
     headers = {"X-Tenant": "acme", "X Tenant": "acme", "X-Empty": ""}
     found = booking().saved("a call", {**CALL, "headers": headers}, "caller_hung_up")
     assert found.scenario["call"] == {**CALL, "headers": {"X-Tenant": "acme"}}
-    assert found.left_out == ('the call: its header "X Tenant"', 'the call: its header "X-Empty"')
+    assert found.left_out == tuple(
+        f'the call: its header "{name}", whose name or value no scenario can hold' for name in ("X Tenant", "X-Empty")
+    )
 
 
 def test_tools_of_servers_are_not_known_and_agents_are() -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+Tell = Callable[[str, logging.LogRecord], None]
+"""Takes a line for people, and the record that it tells of."""
+
 
 @contextmanager
-def overheard(tell: Callable[[str], None], level: int = logging.ERROR) -> Iterator[None]:
+def overheard(tell: Tell, level: int = logging.ERROR) -> Iterator[None]:
     """Tell what is logged, from a level on, in a line each and to nobody else, for the block.
 
     An exception is told in a few words, with the place where it was raised and without its traceback. At DEBUG the
@@ -26,13 +29,13 @@ def overheard(tell: Callable[[str], None], level: int = logging.ERROR) -> Iterat
 
 
 class _Handler(logging.Handler):
-    def __init__(self, tell: Callable[[str], None], level: int) -> None:
+    def __init__(self, tell: Tell, level: int) -> None:
         super().__init__(level)
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        self._tell(record.getMessage() + (f": {type(error).__name__}: {error}{_place(error)}" if error else ""))
+        self._tell(record.getMessage() + (f": {type(error).__name__}: {error}{_place(error)}" if error else ""), record)
 
 
 def _place(error: BaseException) -> str:

@@ -10,7 +10,6 @@ import signal
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +21,7 @@ from runtime.catalog import Catalog
 from runtime.errors import TextModelError, ToolError
 from runtime.expectations import Played, Question, compare, questions
 from runtime.faults import FaultyLine
+from runtime.overheard import overheard
 from runtime.props import recast
 from runtime.results import Run
 from runtime.ringing import Background, loopback
@@ -94,7 +94,7 @@ async def perform(
     def shown() -> datetime:
         return scenario.clock + timedelta(seconds=max(0.0, now() - rung_at))
 
-    with _logged(stage):
+    with overheard(lambda words, record: _note(stage, words, record), logging.WARNING):
         async with loopback(
             cast,
             stage.observe,
@@ -120,6 +120,14 @@ async def perform(
     if isinstance(stage.failure, TextModelError) and stage.failure.lasting:
         raise stage.failure
     return stage.played()
+
+
+def _note(stage: Stage, words: str, record: logging.LogRecord) -> None:
+    """Note what was logged, and of a tool that raised or took too long that this is no part of a scenario."""
+    stage.note(words)
+    error, tool = record.exc_info[1] if record.exc_info else None, getattr(record, "tool", "")
+    if tool and record.levelno >= logging.ERROR and not isinstance(error, ToolError):
+        stage.tool_broke(tool, f"raised {words.partition(': ')[2]}" if error else "took too long")
 
 
 @contextmanager
@@ -152,42 +160,3 @@ def _with_faults(line: Line, scenario: Scenario, catalog: Catalog) -> Line:
     tools = [tool for agent in catalog.agents.values() for tool in agent.tools if tool.use == "transfer"]
     given = [canned.error for name in {tool.name for tool in tools} for canned in scenario.canned.get(name, ())]
     return FaultyLine(line, scenario.down, given) if scenario.down or given else line
-
-
-# ── the log ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Handler(logging.Handler):
-    """Notes what is logged as a warning or worse, with the exception that it tells of."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(logging.WARNING)
-        self._stage = stage
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error, words = record.exc_info[1] if record.exc_info else None, record.getMessage()
-        self._stage.note(f"{words}: {_shown(error)}" if error else words)
-        tool = getattr(record, "tool", "")
-        if tool and record.levelno >= logging.ERROR and not isinstance(error, ToolError):
-            self._stage.tool_broke(tool, f"raised {_shown(error)}" if error else "took too long")
-
-
-def _shown(error: BaseException) -> str:
-    """Return an exception and where it was raised: `ValueError: no such table (restaurant.py:40)`."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
-
-
-@contextmanager
-def _logged(stage: Stage) -> Iterator[None]:
-    """Tell warnings to the stage and nobody else. At DEBUG the house logs exceptions with their words."""
-    root, house, handler = logging.getLogger(), logging.getLogger("runtime"), _Handler(stage)
-    before, level = root.handlers, house.level
-    root.handlers = [handler]
-    house.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        root.handlers = before
-        house.setLevel(level)

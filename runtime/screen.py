@@ -26,7 +26,7 @@ HERE = "A call on this machine, without a key."
 
 def errors_told(screen: "Screen") -> AbstractContextManager[None]:
     """Show errors that are logged on the screen, and nowhere else, for the block."""
-    return overheard(lambda told: screen.line("error", told, "red"))
+    return overheard(lambda words, _: screen.line("error", words, "red"))
 
 
 def _printed(text: str) -> None:

@@ -11,7 +11,7 @@ logger = logging.getLogger("runtime.of_a_test")
 
 def test_an_error_is_told_in_one_line_with_its_place() -> None:
     told: list[str] = []
-    with overheard(told.append):
+    with overheard(lambda words, _: told.append(words)):
         logger.warning("not this")
         logger.error("a tool %s", "broke")
         try:
@@ -27,7 +27,7 @@ def test_an_error_is_told_in_one_line_with_its_place() -> None:
 
 def test_warnings_are_told_where_they_are_wanted() -> None:
     told: list[str] = []
-    with overheard(told.append, logging.WARNING):
+    with overheard(lambda words, _: told.append(words), logging.WARNING):
         logger.debug("not this")
         logger.warning("this")
     assert told == ["this"]
@@ -38,7 +38,7 @@ def test_nobody_else_hears_it_and_all_is_as_before_afterwards() -> None:
     root.addHandler(other)
     before, level = list(root.handlers), logging.getLogger("runtime").level
     try:
-        with overheard(lambda told: None):
+        with overheard(lambda *_: None):
             logger.error("unheard")
         assert root.handlers == before
         assert logging.getLogger("runtime").level == level

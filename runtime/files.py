@@ -135,9 +135,19 @@ def scenario_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def catalog_of(file: Path) -> Path:
-    """Return the catalog's folder of a scenario file that is named alone: `agents`, if it is in there."""
+    """Return the catalog's folder of a scenario file that is named alone.
+
+    It is `agents`, if the file is in there; else the nearest folder around it with defaults or agents; else `agents`.
+    """
     usual = Path(_USUAL)
-    return usual if file.resolve().is_relative_to(usual.resolve()) else _catalog_of(file)
+    if file.resolve().is_relative_to(usual.resolve()):
+        return usual
+    return next((folder for folder in file.absolute().parents if _holds_agents(folder)), usual)
+
+
+def _holds_agents(folder: Path) -> bool:
+    names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+    return any(name in DEFAULTS or is_agent_file([name]) for name in names)
 
 
 def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Problem]:

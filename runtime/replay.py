@@ -7,6 +7,7 @@ happens: a line is said at once, and an answer to what nobody asks for today is 
 """
 
 import json
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -88,10 +89,12 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
         return Replayed(recording.file, recording.head["agent"], recording.seconds, tuple(arrived.found), notes)
     playing = _Playing(recording, arrived.arrival)
     playing.play()
+    known_until = math.inf if recording.is_whole else round(recording.seconds, 3)  # what followed at once was cut off
     then = [entry for entry in recording.entries if entry.at <= playing.until or entry.type == ENDED]
+    then, now = (_before(known_until, entries) for entries in (then, playing.done))
     doubtful = frozenset() if recording.has_speech else frozenset(_doubtful(recording, arrived.arrival))
-    compared, doubts = compare(then, playing.done, speech=recording.has_speech, doubtful=doubtful)
-    found = [*arrived.found, *playing.found, *compared]
+    compared, doubts = compare(then, now, speech=recording.has_speech, doubtful=doubtful)
+    found = [*arrived.found, *(each for each in playing.found if each.at < known_until), *compared]
     notes += tuple(playing.notes)
     if doubts:
         notes += (_not_known(doubts),)
@@ -99,6 +102,10 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
         notes += ("The caller and the model do what they did then: a difference may come of one before it.",)
     agent = arrived.arrival.match.agent.name
     return Replayed(recording.file, agent, round(recording.seconds, 3), tuple(sorted(found)), notes)
+
+
+def _before(at: float, entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in entries if round(entry.at, 3) < at]
 
 
 def _notes(recording: Recording, catalog: Catalog, environment: str) -> tuple[str, ...]:

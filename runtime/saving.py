@@ -93,7 +93,7 @@ class Conversation:
             self._opening.expect |= expected
 
     def caller(self, what: str, value: Any) -> None:
-        """What the caller does: `says`, `interrupts`, `keys`, `silent` or `hangs_up`."""
+        """What the caller does: `says`, `interrupts`, `keys`, `silent` or `hangs_up`. Words are never blank."""
         self._turns.append(_Turn({what: _plain(value) if isinstance(value, str) else value}))
         self._is_ending = self._is_ending and what == "hangs_up"
 

@@ -158,6 +158,15 @@ def test_nothing_is_left_behind_whichever_way_it_ends(folder: Path, how: signal.
         assert not list((tmp_path / "t").glob("switchboard-test-*"))
 
 
+def test_a_scenario_file_elsewhere_is_played_with_the_agents_here(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "kept" / "mine.scenarios.yaml"
+    elsewhere.parent.mkdir()
+    (folder / "agents/desk.scenarios.yaml").rename(elsewhere)
+    assert switchboard(folder, str(elsewhere))[1].startswith("1 scenario: 1 passed")
+    assert switchboard(folder, "counting.py") == (2, "", "switchboard: counting.py is no scenario file. "
+                                                  "Their names end in .scenarios.yaml.\n")  # fmt: skip
+
+
 def test_whatever_keeps_one_from_being_played_keeps_no_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))

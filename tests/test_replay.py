@@ -523,3 +523,14 @@ def test_the_command_tells_what_differs_and_exits_so(
 def test_recording_speech_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--record-speech"]) == 2
     assert "--record-speech does nothing without --record" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("speech", [True, False])
+def test_wherever_a_file_is_cut_off_the_same_agents_do_the_same(
+    rich: dict[bool, recorded.Recording], speech: bool
+) -> None:
+    agents = catalog(DESK, BILLING, read_tool=read_tool)
+    whole = rich[speech]
+    for length in range(2, len(whole.entries), 3):
+        cut = replace(whole, entries=whole.entries[:length])
+        assert replay(cut, agents).deviations == (), f"after {length} of {len(whole.entries)} entries"

@@ -243,7 +243,8 @@ NAMES = st.sampled_from([*OWN, "find.table", "hand_off_to_Billing Dept", "hand_o
 )
 USES = st.tuples(NAMES, st.dictionaries(st.text(max_size=5), JSON, max_size=3).map(json.dumps) | st.text(max_size=9))
 ANSWERS = st.lists(st.text(max_size=20) | USES, max_size=4)
-SAYS = st.tuples(st.sampled_from(["says", "interrupts"]), st.text(min_size=1, max_size=30))
+WORDS = st.text(min_size=1, max_size=30).filter(lambda text: any(sign.isprintable() and sign != " " for sign in text))
+SAYS = st.tuples(st.sampled_from(["says", "interrupts"]), WORDS)
 DEEDS = SAYS | st.tuples(st.just("keys"), st.text("0123456789*#ABCD", min_size=1, max_size=9))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime import git, reports, results
 from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, listing
+from runtime.scenarios import is_scenario_file
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
 from runtime.verbs import PROBLEMS, STOPPED
@@ -72,6 +73,8 @@ def _run(arguments: argparse.Namespace) -> int:
         live_endpoint()  # a missing key is told once, and not for each scenario
     named = arguments.paths or ["agents"]
     paths = [existing(path, "switchboard test FOLDER") for path in named]
+    if strange := next((path for path in paths if path.is_file() and not is_scenario_file(path.name)), None):
+        raise SettingsError(strange.as_posix(), "is no scenario file", "Their names end in .scenarios.yaml.")
     environment, began = chosen_environment(), time.monotonic()
     try:
         opened = repertoire.open_repertoires(paths, environment)

@@ -364,15 +364,15 @@ def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing:
 
     `says` begins the sentence about it: `the agent says`.
     """
-    text = _plain(" ".join(said))
+    text, shown = _plain(" ".join(said)), _shortened(" ".join(wanted.split()))
     instead = f"it was “{_shortened(' '.join(' '.join(said).split()))}”" if said else nothing
     if how == "contains":
-        return None if _plain(wanted) in text else (f"{says} “{wanted}”", instead)
+        return None if _plain(wanted) in text else (f"{says} “{shown}”", instead)
     if how == "matches":
         fits = re.search(wanted, " ".join(" ".join(said).split()), re.IGNORECASE) is not None
-        return None if fits else (f"{says} what fits {wanted}", instead)
+        return None if fits else (f"{says} what fits {shown}", instead)
     assert how == "absent", f"nothing compares words by '{how}'"
-    return (f"{says} nothing of “{wanted}”", instead) if _plain(wanted) in text else None
+    return (f"{says} nothing of “{shown}”", instead) if _plain(wanted) in text else None
 
 
 _CURLED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\u00a0": " "})

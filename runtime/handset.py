@@ -25,7 +25,7 @@ from runtime.errors import did_you_mean
 from runtime.incoming import Headers
 from runtime.outcome import Outcome
 from runtime.ringing import CALLERS, Background, Hands, loopback
-from runtime.runner import Runner
+from runtime.runner import Runner, Witness
 from runtime.saving import Conversation, Saved, addition, outputs_of
 from runtime.scenarios import is_scenario_file
 from runtime.screen import HERE, Screen, errors_told
@@ -74,13 +74,14 @@ def run(
     background: Background = (),
     live: Endpoint | None = None,
     save: Path | None = None,
+    witness: Witness | None = None,
     pace: float | None = None,
 ) -> int:
     """Hold one call, and return 0, or 1 where it did not go as calls do, as when nobody answers.
 
-    `told` says who plays the model; `live` is where the real service does, without a mind. `save` is a file to
-    add the conversation to, as a scenario. Raises `OSError` when nobody reads what is shown, or the file cannot be
-    written, and `SettingsError` for one that no scenario can be added to.
+    `told` says who plays the model; `live` is where the real service does, without a mind. `save` is a file to add the
+    conversation to, as a scenario; `witness` is told of all that happens. Raises `OSError` when nobody reads what is
+    shown, or the file cannot be written, and `SettingsError` for one that no scenario can be added to.
     """
     by_person = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     lines = _Terminal() if by_person else _Pipe()
@@ -89,7 +90,7 @@ def run(
     if pace is not None:
         handset.pace = pace
     with errors_told(screen), lines.held():
-        asyncio.run(handset.call(told, background))
+        asyncio.run(handset.call(told, background, witness))
     if screen.unreadable is not None:
         raise screen.unreadable
     if save is not None:
@@ -229,13 +230,14 @@ class _Handset:
     _is_silent: bool = False
     _attached: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def call(self, told: str, background: Background) -> None:
+    async def call(self, told: str, background: Background, witness: Witness | None) -> None:
         """Ring, play the lines, and wait until the host knows that the call is over."""
         async with loopback(
             self.catalog,
             self.observe,
             background,
             live=self.live,
+            witness=witness,
             pace=self.pace,
             mind=self,
             script=Script(hangs_up=False),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from runtime.errors import Problem
+from runtime.errors import Problem, errors
 from runtime.expectations import Difference, Moment, Played, how_it_ended
 from runtime.reports import Shade, as_json, count, escaped
 from runtime.scenarios import Scenario
@@ -209,15 +209,16 @@ def _junit(report: Report, _: Shade) -> str:
     by_file: dict[str, list[Result]] = {}
     for result in report.results:
         by_file.setdefault(result.scenario.file, []).append(result)
-    wrong = str(len(report.problems))
+    problems = errors(report.problems)
+    wrong = str(len(problems))
     suites = ElementTree.Element("testsuites", {**_numbers(report.results), "errors": wrong})
     for file, results in by_file.items():
         suite = ElementTree.SubElement(suites, "testsuite", {"name": file, **_numbers(results)})
         for result in results:
             _case(suite, result)
-    if report.problems:
+    if problems:
         suite = ElementTree.SubElement(suites, "testsuite", {"name": "problems", "tests": wrong, "errors": wrong})
-        for problem in report.problems:
+        for problem in problems:
             case = ElementTree.SubElement(suite, "testcase", {"name": _clean(problem.text), "file": problem.file})
             ElementTree.SubElement(case, "error", {"message": _clean(str(problem))})
     ElementTree.indent(suites)

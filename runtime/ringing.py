@@ -19,7 +19,7 @@ from runtime.incoming import incoming_call
 from runtime.realtime.live import LiveCall, LiveService
 from runtime.realtime.telephone import Telephone
 from runtime.routing import Match, route
-from runtime.runner import Line, Observer
+from runtime.runner import Line, Observer, Witness
 from runtime.settings import DEFAULT_BASE_URL, Endpoint, Settings
 from runtime.simulator.service import Service, SimulatedCall, serving
 from runtime.simulator.webhook import incoming
@@ -182,13 +182,14 @@ async def loopback(
     live: Endpoint | None = None,
     clock: Callable[[], datetime] = now,
     max_calls: int | None = None,
+    witness: Witness | None = None,
     through: Callable[[Line], Line] = lambda line: line,
     **service: Any,
 ) -> AsyncIterator[Loopback]:
     """Serve the catalog for the block, to a simulator, or to the real service at an endpoint.
 
-    `clock` and `max_calls` are the host's, and its calls pass `through` what is given. `service` are the simulator's
-    own settings.
+    `clock`, `max_calls` and `witness` are the host's, and its calls pass `through` what is given. `service` are the
+    simulator's own settings.
     """
     secret = f"whsec_{secrets.token_hex(16)}"
     async with AsyncExitStack() as opened:
@@ -202,7 +203,14 @@ async def loopback(
         settings = Settings(_KEY, (secret,), address, address.replace("http", "ws", 1))
         line = through(calls or Telephone(_KEY, settings.base_url, settings.websocket_base_url))
         host = Host(
-            Current(catalog), settings, (observer,), background=background, clock=clock, max_calls=max_calls, line=line
+            Current(catalog),
+            settings,
+            (observer,),
+            background=background,
+            clock=clock,
+            max_calls=max_calls,
+            witness=witness,
+            line=line,
         )
         url = await opened.enter_async_context(serving(host.app))
         yield Loopback(host, f"{url}/openai/webhook", secret, simulator, calls)

@@ -400,3 +400,19 @@ def test_ctrl_c_in_the_middle_of_speech_hangs_up_and_ends_the_call() -> None:
     person.sees("caller_hung_up")
     assert person.leaves() == 0
     assert "Traceback" not in person.seen
+
+
+def test_a_call_can_be_recorded_and_replayed(tmp_path: Path) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "desk.yaml").write_text(GREETS, "utf-8")
+    words = [*COMMAND, "desk", "--agents", str(agents), "--record", str(tmp_path / "recordings")]
+    held = subprocess.run(words, input="Hello?\n", capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert held.returncode == 0, held.stderr
+    (recording,) = (tmp_path / "recordings").iterdir()
+    assert f"switchboard replay {tmp_path}/recordings/*" in held.stdout
+    assert "Hello" not in recording.read_text("utf-8")
+    again = [*COMMAND[:-1], "replay", str(recording), "--agents", str(agents)]
+    replayed = subprocess.run(again, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert replayed.returncode == 0, replayed.stdout
+    assert "the same as then" in replayed.stdout

@@ -136,3 +136,10 @@ def test_github_gets_a_command_for_each_difference() -> None:
         "skipped, because nobody has",
         "::warning file=desk.scenarios.yaml,line=3,col=9::rings: agent: desk has the caller; instead, nobody has",
     ]
+
+
+def test_a_warning_is_no_error_of_junit_s() -> None:
+    warned = replace(REPORT, problems=(replace(PROBLEM, severity="warning"),))
+    suites = ElementTree.fromstring(FORMATS["junit"](warned, plain))
+    assert suites.attrib["errors"] == "0"
+    assert "problems" not in [suite.attrib["name"] for suite in suites]

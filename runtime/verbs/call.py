@@ -11,8 +11,17 @@ from runtime.errors import SettingsError
 from runtime.saving import demand_scenarios
 from runtime.settings import live_endpoint
 from runtime.tools import Tools
-from runtime.verbs.places import catalog_of
-from runtime.verbs.words import add_agents, add_caller, add_environment, add_verb, caller_of, number_of
+from runtime.verbs.places import catalog_of, recorder_of
+from runtime.verbs.words import (
+    add_agents,
+    add_caller,
+    add_environment,
+    add_record,
+    add_verb,
+    caller_of,
+    demand_record,
+    number_of,
+)
 
 if TYPE_CHECKING:
     from runtime.simulator.mind import Mind
@@ -29,6 +38,7 @@ def add(verbs: Any) -> None:
     )
     call.add_argument("--live", action="store_true", help="the real service answers; needs a key, and costs tokens")
     add_caller(call)
+    add_record(call)
     add_agents(call)
     add_environment(call)
 
@@ -36,6 +46,7 @@ def add(verbs: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.live and arguments.model:
         raise SettingsError("--model", "cannot be used with --live", "One of the two answers.")
+    demand_record(arguments)
     caller, headers = caller_of(arguments)
     save, live = _file_to_add_to(arguments.save), live_endpoint() if arguments.live else None
     print("Starting the host …" if live else "Starting the host and the simulator …", file=sys.stderr, flush=True)
@@ -53,7 +64,12 @@ def _run(arguments: argparse.Namespace) -> int:
         found = ringing.ringing_for(catalog, rung, caller, headers)
         number = handset.Number(found.called, found.caller, found.headers)
     mind, told = _mind(arguments)
-    return handset.run(catalog, number, mind, told, background=(tools.kept_open,), live=live, save=save)
+    recorder = recorder_of(arguments)
+    background = (tools.kept_open, recorder.kept_open) if recorder else (tools.kept_open,)
+    code = handset.run(catalog, number, mind, told, background=background, live=live, save=save, witness=recorder)
+    if recorder:
+        print(f"\nRecorded: play it against the agents as they are then with 'switchboard replay {arguments.record}/*'")
+    return code
 
 
 def _mind(arguments: argparse.Namespace) -> "tuple[Mind | None, str]":

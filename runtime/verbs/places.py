@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime import catalog as catalogs
 from runtime import files, git, recorded
@@ -16,6 +16,9 @@ from runtime.abilities import ToolReader
 from runtime.catalog import Catalog, demand_environment
 from runtime.draft import Draft, Source, draft
 from runtime.errors import CatalogError, SettingsError, errors
+
+if TYPE_CHECKING:
+    from runtime.recording import Recorder
 
 
 def find_modules(paths: Sequence[Path]) -> None:
@@ -72,6 +75,15 @@ def recording_in(written: str) -> recorded.Recording:
     if not file.is_file():
         raise SettingsError(written or "''", "is no file", "Name one that 'switchboard serve --record' wrote.")
     return recorded.read(file.read_bytes().decode("utf-8", "replace"), written)
+
+
+def recorder_of(arguments: argparse.Namespace) -> "Recorder | None":
+    """Return what records calls, where that is asked for. Raises `SettingsError`."""
+    if arguments.record is None:
+        return None
+    from runtime.recording import Recorder, folder_for
+
+    return Recorder(folder_for(arguments.record), arguments.environment, speech=arguments.record_speech)
 
 
 def ask(url: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:

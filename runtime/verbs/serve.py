@@ -12,8 +12,17 @@ from runtime.catalog import Catalog
 from runtime.errors import CatalogError, SettingsError, listing
 from runtime.settings import read_settings
 from runtime.tools import Tools
-from runtime.verbs.places import find_modules
-from runtime.verbs.words import add_environment, add_verb, count_in, pause_in, port_in, seconds_in
+from runtime.verbs.places import find_modules, recorder_of
+from runtime.verbs.words import (
+    add_environment,
+    add_record,
+    add_verb,
+    count_in,
+    demand_record,
+    pause_in,
+    port_in,
+    seconds_in,
+)
 
 _EVERY_SECONDS = 30.0  # between two looks at a followed branch: soon enough for a merge, rare enough for a remote
 
@@ -43,12 +52,7 @@ def add(verbs: Any) -> None:
         metavar="FILE",
         help="append a JSON line for each call that has ended, with the messages that callers left",
     )
-    serve.add_argument(
-        "--record", metavar="DIR", help="keep the events of each call in a file of its own, for 'switchboard replay'"
-    )
-    serve.add_argument(
-        "--record-speech", action="store_true", help="record words and numbers as they are; without it none is readable"
-    )
+    add_record(serve)
     serve.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
@@ -80,8 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
     for option, given in (("--every", arguments.every), ("--fetch", arguments.fetch)):
         if given is not None and not follows:
             raise SettingsError(option, "does nothing without --follow", "Name the branch: --follow main.")
-    if arguments.record_speech and arguments.record is None:
-        raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
+    demand_record(arguments)
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
@@ -90,7 +93,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from runtime.host import Host
     from runtime.modules import ToolModules
     from runtime.realtime.webhook import check_secret
-    from runtime.recording import Recorder, folder_for
     from runtime.reload import Drafts, Reloader, follow, watch
 
     for secret in settings.webhook_secrets:
@@ -117,10 +119,8 @@ def _run(arguments: argparse.Namespace) -> int:
         fetch = None if arguments.fetch is None else git.fetcher(folder, arguments.fetch, arguments.follow)
         background.append(lambda: follow(reloader, arguments.follow, arguments.every or _EVERY_SECONDS, fetch))
     call_log = _call_log(arguments.call_log, current.get())
-    recorder = None
-    if arguments.record is not None:
-        recorder = Recorder(folder_for(arguments.record), arguments.environment, speech=arguments.record_speech)
-        background.append(recorder.kept_open)
+    recorder = recorder_of(arguments)
+    background += [recorder.kept_open] if recorder else []
     listener = server.listen(arguments.host, arguments.port)
     host = Host(
         current,

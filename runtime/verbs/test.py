@@ -4,6 +4,7 @@ Plays none and judges none itself.
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime import git, reports, results
-from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, listing
+from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, listing, some
 from runtime.scenarios import is_scenario_file
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
@@ -101,6 +102,11 @@ def _retold(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _near(path: Path) -> str:
+    """Return a path as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def _due_since(revision: str, opened: "Sequence[Repertoire]", environment: str) -> "Due":
     """Return what a change since a revision touches. Raises `SettingsError`."""
     from runtime.repertoire import Due, catalog_at
@@ -127,6 +133,8 @@ def _rehearsed(arguments: argparse.Namespace, opened: "Sequence[Repertoire]", du
     parts = [
         players.Part(each.folder, environment, scenario, arguments.model, arguments.live) for each, scenario in wanted
     ]
+    if arguments.changed and not parts:
+        print(f"Nothing that changed since {arguments.changed} touches a scenario.", file=sys.stderr)
     if arguments.live and parts:
         runs = reports.count(sum(part.scenario.runs for part in parts), "call")
         print(f"Holding {runs} with the real service, in real time …", file=sys.stderr, flush=True)
@@ -188,7 +196,9 @@ def _watch_scenarios(
         elif is_sound:
             due.played(opened)
         print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
-        due.add(next(filter(None, watching)))
+        changed = next(filter(None, watching))
+        print(f"\n{some(sorted(map(_near, changed)))} changed.", file=sys.stderr, flush=True)
+        due.add(changed)
         began = time.monotonic()
         try:
             opened, is_sound = repertoire.open_repertoires(paths, environment), True

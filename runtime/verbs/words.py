@@ -57,6 +57,22 @@ def _header(written: str) -> tuple[str, str]:
     return name, value
 
 
+def add_record(verb: argparse.ArgumentParser) -> None:
+    """Add `--record` and `--record-speech`."""
+    verb.add_argument(
+        "--record", metavar="DIR", help="keep the events of each call in a file of its own, for 'switchboard replay'"
+    )
+    verb.add_argument(
+        "--record-speech", action="store_true", help="record words and numbers as they are; without it none is readable"
+    )
+
+
+def demand_record(arguments: argparse.Namespace) -> None:
+    """Raise `SettingsError` for words that are to be recorded nowhere."""
+    if arguments.record_speech and arguments.record is None:
+        raise SettingsError("--record-speech", "does nothing without --record", "Name a folder: --record recordings.")
+
+
 def add_url(verb: argparse.ArgumentParser) -> None:
     """Add `--url`, for verbs that ask a running host."""
     verb.add_argument(

@@ -1,6 +1,7 @@
 """The architecture as a dict: who may import whom, who owns which dependency, what the core must not touch."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,8 @@ FLOORS: list[set[str]] = [
     {"cli"},
     {"__main__"},
 ]
-NEAR_THE_SIMULATOR = {
-    "standin",
-    "ringing",
-    "demo",
-    "handset",
-    "verbs",
-    "minds",
-    "rehearsal",
-    "stage",
-    "props",
-}  # who may import it
+# Who may import the simulator.
+NEAR_THE_SIMULATOR = {"standin", "ringing", "demo", "handset", "verbs", "minds", "rehearsal", "stage", "props"}
 CORE = set().union(*FLOORS[: FLOORS.index({"call"}) + 1])
 
 OWNERS = {
@@ -85,9 +77,15 @@ def modules() -> list[tuple[str, Path]]:
     return [(file.relative_to(RUNTIME).parts[0].removesuffix(".py"), file) for file in files]
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -131,7 +129,7 @@ def test_each_dependency_has_one_owner(name: str, file: Path) -> None:
 def test_the_core_neither_waits_nor_reads_the_world(name: str, file: Path) -> None:
     touched = imports(file) & FORBIDDEN_IN_CORE
     assert not touched, f"runtime/{name} is core and imports {touched}: take what it needs as an argument"
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = tree_of(file)
     waiting = [node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
     assert not waiting, f"runtime/{name} is core and waits in line {waiting[0].lineno}"
 
@@ -142,7 +140,7 @@ def test_only_settings_reads_the_environment() -> None:
 
 
 def _attributes(file: Path) -> set[str]:
-    return {node.attr for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Attribute)}
+    return {node.attr for node in ast.walk(tree_of(file)) if isinstance(node, ast.Attribute)}
 
 
 def test_catching_everything_happens_only_at_known_boundaries() -> None:
@@ -150,7 +148,7 @@ def test_catching_everything_happens_only_at_known_boundaries() -> None:
     authors' expressions, and minds."""
     allowed = {"runner", "recording", "players", "host", "realtime", "threads", "entrypoint", "template", "simulator"}
     for name, file in modules():
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ExceptHandler):
                 kinds = ast.unparse(node.type) if node.type else "everything"
                 wide = kinds in ("Exception", "BaseException", "everything")
@@ -190,5 +188,5 @@ def test_the_command_imports_no_sdk_before_a_tool_needs_it() -> None:
 
 
 def test_every_module_says_what_it_holds() -> None:
-    silent = [str(file) for _, file in modules() if not ast.get_docstring(ast.parse(file.read_text("utf-8")))]
+    silent = [str(file) for _, file in modules() if not ast.get_docstring(tree_of(file))]
     assert not silent

@@ -126,6 +126,7 @@ COMMAND = [sys.executable, "-m", "runtime"]
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("words", [["check"], ["check", "--format", "json"], ["show", "front-desk"], ["--version"]])
 def test_a_full_disk_is_told_in_a_sentence(words: list[str]) -> None:
@@ -136,6 +137,7 @@ def test_a_full_disk_is_told_in_a_sentence(words: list[str]) -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_is_no_error_to_tell() -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -145,11 +147,13 @@ def test_a_reader_who_leaves_is_no_error_to_tell() -> None:
     assert (done.stderr, done.returncode) == ("", 1)
 
 
+@pytest.mark.slow
 def test_a_command_without_output_works(tmp_path: Path) -> None:
     command = f"{sys.executable} -m runtime check --no-tools >&- 2>&-"
     assert subprocess.run(command, cwd=ROOT, shell=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_command_is_still_loading_is_quiet(tmp_path: Path) -> None:
     write("interrupted/yaml.py", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     code = "import sys; from runtime.__main__ import main; sys.path.insert(0, 'interrupted'); sys.exit(main())"
@@ -159,6 +163,7 @@ def test_an_interrupt_while_the_command_is_still_loading_is_quiet(tmp_path: Path
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 130)
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_a_module_is_imported_is_obeyed() -> None:
     waiting = "import os, signal, threading\nos.kill(os.getpid(), signal.SIGINT)\nthreading.Event().wait()\n"
     write("waiting.py", waiting)

@@ -484,6 +484,7 @@ def test_a_code_is_explained_without_a_heavy_import() -> None:
     assert not {"openai", "agents", "asyncio", "starlette"} & set(done.stderr.split())
 
 
+@pytest.mark.slow
 def test_interrupted_while_the_service_says_nothing_it_ends_at_once(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -501,6 +502,7 @@ def test_interrupted_while_the_service_says_nothing_it_ends_at_once(folder: Path
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_service_that_says_nothing_costs_three_seconds(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

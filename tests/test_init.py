@@ -54,6 +54,7 @@ def test_a_new_catalog_has_no_problems(catalog: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out == "1 agent file and 1 scenario file: no problems.\n"
 
 
+@pytest.mark.slow
 def test_a_new_catalog_answers_in_the_demo(catalog: Path, capsys: Capture) -> None:
     assert main(["demo"]) == 0
     assert "The Lighthouse, hello!" in capsys.readouterr().out
@@ -187,6 +188,7 @@ def repository(catalog: Path) -> Path:
     return catalog
 
 
+@pytest.mark.slow
 def test_a_commit_with_a_problem_is_refused_with_our_words_and_a_good_one_passes(repository: Path) -> None:
     assert pre_commit(repository, "pre-commit", "install").returncode == 0
     good = pre_commit(repository, "git", "commit", "-m", "Begin")
@@ -202,6 +204,7 @@ def test_a_commit_with_a_problem_is_refused_with_our_words_and_a_good_one_passes
     assert git(repository, "log", "--format=%s") == "Begin"
 
 
+@pytest.mark.slow
 def test_the_hook_that_this_repository_offers_works_in_a_catalogs(repository: Path, tmp_path: Path) -> None:
     """The real hook, without its environment of its own: to install that, pre-commit would need the network."""
     offering = tmp_path / "switchboard"
@@ -223,6 +226,7 @@ def test_the_hook_that_this_repository_offers_works_in_a_catalogs(repository: Pa
     assert "Did you mean 'marin'?" in refused.stdout
 
 
+@pytest.mark.slow
 def test_pre_commit_understands_the_hook_that_this_repository_offers(tmp_path: Path) -> None:
     manifest = str(ROOT / ".pre-commit-hooks.yaml")
     assert pre_commit(tmp_path, "pre-commit", "validate-manifest", manifest).returncode == 0

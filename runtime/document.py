@@ -181,8 +181,7 @@ def _compose(text: str, mends: int = 50) -> _Node:
         raise _unreadable_yaml(error, text) from None
     except yaml.YAMLError as error:
         position = getattr(error, "position", 0)
-        before = text[: position if isinstance(position, int) else 0]
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        line, column = _line_and_column(text, position if isinstance(position, int) else 0)
         message = "a character that a text file cannot have stands here"
         raise _Unreadable(message, "Delete it and type the line again.", line, column) from None
     finally:
@@ -256,11 +255,27 @@ _BRACES = _Saying("", "text that begins with {{ needs quotes", 'Write "{{ … }}
 _BEHIND_QUOTE = _Saying(
     "", "more text stands behind a closing quote", 'Put the whole text in double quotes; write \\" for one inside.'
 )
+_QUOTE_TOO_LONG = _Saying(
+    "",
+    "a quote is opened here, and behind the one that closes it stands more text",
+    'Close it at the end of the text; write \\" for one inside.',
+)
+_NEVER_CLOSED = _Saying(
+    "flow", "a bracket is opened here and never closed", "Close it, or write one value a line with '- '.", True
+)
+_NEVER_OPENED = _Saying("", "a bracket is closed here that was never opened", "Remove it, or put the text in quotes.")
+_IN_TEXT = _Saying("", "a bracket stands inside a text without quotes", "Put the whole text in quotes.")
+_COLON_IN_TEXT = _Saying("", "a colon stands inside a text without quotes", "Put the whole text in quotes.")
+_COMMENT = _Saying(
+    "", "what stands behind # is a comment, and the bracket that is closed there stays open", "Put the text in quotes."
+)
+_SIGN = _Saying(
+    "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
+)
 _NO_SPACE = _Saying("", "a colon needs a space behind it", "Write 'field: value'.")
+_COMMA = _Saying("", "a comma stands where a value is expected", "Remove it, or write the value before it.")
 _SAYINGS = (
-    _Saying(
-        "flow", "a bracket is opened here and never closed", "Close it, or write one value a line with '- '.", True
-    ),
+    _NEVER_CLOSED,
     _Saying("quoted scalar", "a quote is opened here and never closed", "Close it at the end of the text.", True),
     _Saying(
         "mapping values are not allowed",
@@ -269,9 +284,7 @@ _SAYINGS = (
     ),
     _Saying("alias", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
     _Saying("anchor", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
-    _Saying(
-        "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
-    ),
+    _SIGN,
     _Saying("expected ':'", "a line has no colon after its field's name", "Write 'field: value'.", True),
     _Saying("YAML document", "the line that begins with % asks for another YAML", "Remove it."),
     _Saying("directive", "the line that begins with % is not understood", "Remove it."),
@@ -296,8 +309,9 @@ def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
         saying = _ESCAPE
     elif opened := _OPENS_WITH_BRACES.match(here):
         saying, column = _BRACES, opened.end() - 1
-    elif "block" in said and here[: column - 1].rstrip().endswith(("'", '"')):
-        saying = _BEHIND_QUOTE
+    elif said.startswith("while parsing") and mark and (stopped := _stopped(text, mark.index)):
+        saying, index = stopped
+        line, column = _line_and_column(text, index)
     elif "mapping values" in said and (glued := _COLON_WITHOUT_SPACE.match(before)):
         saying, line, column = _NO_SPACE, line - 1, glued.end()
     else:
@@ -305,6 +319,86 @@ def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
         if saying.at_opening and opening is not None:
             line, column = opening.line + 1, opening.column + 1
     return _Unreadable(saying.message, saying.cure, line, column)
+
+
+_OPENING = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
+_CLOSING = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_CLOSES = {yaml.FlowMappingStartToken: "}", yaml.FlowSequenceStartToken: "]"}
+
+
+def _stopped(text: str, index: int) -> tuple[_Saying, int] | None:
+    """Return why the parser stopped at a token, and the index where an author must type; None for other reasons.
+
+    Every text of an author that is not in quotes may hold a sign that YAML takes for its own, and what the parser
+    says then is that a bracket is not closed.
+    """
+    tokens = _tokens(text, index)
+    token = tokens.pop() if tokens and tokens[-1].start_mark.index == index else None
+    opened = _opened(tokens)
+    if opened and (comment := _comment_that_closes(text, tokens[tokens.index(opened[-1]) :], index)):
+        return _COMMENT, comment
+    if isinstance(token, _CLOSING):
+        if not opened:
+            return _NEVER_OPENED, index
+        message = f"the bracket of line {opened[-1].start_mark.line + 1} is closed by one of another kind"
+        return _Saying("", message, f"Write {_CLOSES[type(opened[-1])]} here, or put the text in quotes."), index
+    last = tokens[-1] if tokens else None
+    if token is not None and last is not None and last.end_mark.line == token.start_mark.line:
+        if isinstance(last, yaml.ScalarToken) and last.style in ("'", '"'):
+            is_one_line = last.start_mark.line == last.end_mark.line
+            return (_BEHIND_QUOTE, index) if is_one_line else (_QUOTE_TOO_LONG, last.start_mark.index)
+        if isinstance(token, _OPENING) or (isinstance(last, _CLOSING) and isinstance(token, yaml.ScalarToken)):
+            return _IN_TEXT, index
+        if opened and isinstance(token, yaml.ValueToken) and last.start_mark.line == last.end_mark.line:
+            return _COLON_IN_TEXT, index
+        if opened and isinstance(token, yaml.FlowEntryToken):
+            return _COMMA, index
+        if opened and isinstance(token, yaml.BlockEntryToken | yaml.KeyToken):
+            return _SIGN, index
+    return (_NEVER_CLOSED, opened[-1].start_mark.index) if opened else None
+
+
+def _tokens(text: str, index: int) -> list[Any]:
+    """Return the signs and scalars of a text up to the one at an index."""
+    loader, found = _Loader(text), []
+    try:
+        while loader.check_token():
+            token = loader.get_token()
+            if token.start_mark.index > index:
+                break
+            if token.end_mark.index > token.start_mark.index:  # others are the scanner's own, such as a block's end
+                found.append(token)
+    except yaml.YAMLError:
+        pass  # the parser says why
+    finally:
+        loader.dispose()
+    return found
+
+
+def _opened(tokens: list[Any]) -> list[Any]:
+    """Return the brackets that are still open behind these tokens, the innermost last."""
+    opened: list[Any] = []
+    for token in tokens:
+        if isinstance(token, _OPENING):
+            opened.append(token)
+        elif isinstance(token, _CLOSING) and opened:
+            opened.pop()
+    return opened
+
+
+def _comment_that_closes(text: str, tokens: list[Any], index: int) -> int:
+    """Return the index of a comment behind these tokens that holds a bracket's end, or 0."""
+    ends = [*(token.start_mark.index for token in tokens[1:]), index]
+    for token, end in zip(tokens, ends, strict=True):
+        if found := re.search(r"#[^\n]*[}\]]", text[token.end_mark.index : end]):
+            return int(token.end_mark.index + found.start())
+    return 0
+
+
+def _line_and_column(text: str, index: int) -> tuple[int, int]:
+    """Return the line and column, from 1, of an index in a text."""
+    before = re.split(r"\r\n?|\n", text[:index])
+    return len(before), len(before[-1]) + 1
 
 
 _TAG_CURE = "Remove it, or put text that begins with ! in quotes."

@@ -96,7 +96,7 @@ def read(raw: bytes, file: str) -> tuple[Document | None, list[Problem]]:
     try:
         text = _decode(raw)
         node = _compose(text)
-        builder = _Builder(file)
+        builder = _Builder(file, text)
         data = builder.build(node, ())
     except _Unreadable as unreadable:
         return None, [Problem(file, unreadable.line, unreadable.column, "", unreadable.message, unreadable.cure)]
@@ -146,7 +146,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser
 
 
 class _Node(NamedTuple):
-    """One value of the text: `kind` is scalar, seq or map; `value` text, nodes, or pairs of nodes."""
+    """One value of the text: `kind` is scalar, seq or map; `value` text, nodes, or pairs of nodes. `start` and `end`
+    are a scalar's in the text, `in_braces` tells how a mapping is written."""
 
     kind: str
     value: Any
@@ -155,6 +156,9 @@ class _Node(NamedTuple):
     tag: str | None = None
     plain: bool = False
     last_line: int = 0
+    start: int = 0
+    end: int = 0
+    in_braces: bool = False
 
 
 def _compose(text: str, mends: int = 50) -> _Node:
@@ -205,6 +209,7 @@ def _without_tab(text: str, error: yaml.MarkedYAMLError) -> str:
 
 def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
     event = loader.get_event()
+    start, end = event.start_mark.index, event.end_mark.index
     line, column, last_line = event.start_mark.line + 1, event.start_mark.column + 1, event.end_mark.line + 1
     if depth > MAX_DEPTH:
         raise _Unreadable("the file is nested too deeply", "An agent file needs five levels.", line, column)
@@ -215,13 +220,14 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
         target = anchors[event.anchor]
         if target is None:
             raise _Unreadable(f"*{event.anchor} holds itself", "Write the values out.", line, column)
-        return target._replace(line=line, column=column)
+        return target._replace(line=line, column=column, start=start, end=end)
     if event.anchor is not None:
         anchors[event.anchor] = None
     value: Any
     if isinstance(event, yaml.ScalarEvent):
         plain = event.implicit[0] and not event.style
-        node = _Node("scalar", event.value.translate(_STOOD_FOR), line, column, event.tag, plain, last_line)
+        value = event.value.translate(_STOOD_FOR)
+        node = _Node("scalar", value, line, column, event.tag, plain, last_line, start, end)
     elif isinstance(event, yaml.SequenceStartEvent):
         value = []
         while not loader.check_event(yaml.SequenceEndEvent):
@@ -234,7 +240,7 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
             key = _node(loader, anchors, depth + 1)
             value.append((key, _node(loader, anchors, depth + 1)))
         loader.get_event()
-        node = _Node("map", value, line, column, event.tag)
+        node = _Node("map", value, line, column, event.tag, in_braces=bool(event.flow_style))
     if event.anchor is not None:
         anchors[event.anchor] = node
     return node
@@ -272,7 +278,6 @@ _COMMENT = _Saying(
 _SIGN = _Saying(
     "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
 )
-_NO_SPACE = _Saying("", "a colon needs a space behind it", "Write 'field: value'.")
 _COMMA = _Saying("", "a comma stands where a value is expected", "Remove it, or write the value before it.")
 _SAYINGS = (
     _NEVER_CLOSED,
@@ -293,7 +298,27 @@ _SAYINGS = (
     _Saying("", "this is not YAML", "Check quotes and indentation."),
 )
 _OPENS_WITH_BRACES = re.compile(r"\s*(?:- +)*(?:[^\s:]+: +)?\{\{")
-_COLON_WITHOUT_SPACE = re.compile(r"\s*(?:- +)*[A-Za-z_]+:(?=[^\s/])")
+_DASH_WITHOUT_SPACE = re.compile(r"\s*-(?=[A-Za-z_]+:(?:\s|\Z))")
+_GLUED = re.compile(r"([A-Za-z_]+)(:(?![\s/])|：\s*)(.+)", re.DOTALL)  # a wide colon comes from Japanese keyboards
+_GLUED_LINE = re.compile(r"\s*(?:- +)*" + _GLUED.pattern)
+_GLUED_BRACKET = re.compile(r"(?:^\s*(?:- +)*|[{,]\s*)([A-Za-z_]+)([:：])([\[{\"'].*)")
+_NO_SPACE_BEHIND_DASH = _Saying("", "a dash needs a space behind it", "Write '- ' before the field.")
+
+
+def parted(typed: str) -> str:
+    """Return what is wrong with a field and a value that no space parts, such as `says:hi`, as sentences, or `""`."""
+    if not (glued := _GLUED.fullmatch(typed)):
+        return ""
+    saying = _no_space(glued)
+    return f"{saying.message[0].upper()}{saying.message[1:]}. {saying.cure}"
+
+
+def _no_space(glued: re.Match[str]) -> _Saying:
+    name, colon, value = glued.groups()
+    message = "a colon needs a space behind it" if colon == ":" else "a wide ： is no colon for YAML"
+    plain = re.split(r"[,\]}\n]", value)[0].strip()
+    shown = {"{": "{…}", "[": "[…]", '"': '"…"', "'": "'…'"}.get(value[0], plain if len(plain) <= 40 else "…")
+    return _Saying("", message, f"Write {name}: {shown.removesuffix('.')}.")
 
 
 def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
@@ -309,11 +334,17 @@ def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
         saying = _ESCAPE
     elif opened := _OPENS_WITH_BRACES.match(here):
         saying, column = _BRACES, opened.end() - 1
+    elif "mapping values" in said and (glued := _GLUED_LINE.match(before)):
+        saying, line, column = _no_space(glued), line - 1, glued.start(2) + 1
+    elif "could not find expected ':'" in said and opening and (glued := _GLUED_LINE.match(lines[opening.line + 1])):
+        saying, line, column = _no_space(glued), opening.line + 1, glued.start(2) + 1
+    elif (glued := _GLUED_BRACKET.search(here)) and glued.start(2) < column:
+        saying, column = _no_space(glued), glued.start(2) + 1
+    elif said.startswith("while parsing") and (dash := _DASH_WITHOUT_SPACE.match(here)):
+        saying, column = _NO_SPACE_BEHIND_DASH, dash.end()
     elif said.startswith("while parsing") and mark and (stopped := _stopped(text, mark.index)):
         saying, index = stopped
         line, column = _line_and_column(text, index)
-    elif "mapping values" in said and (glued := _COLON_WITHOUT_SPACE.match(before)):
-        saying, line, column = _NO_SPACE, line - 1, glued.end()
     else:
         saying = next(saying for saying in _SAYINGS if saying.said in said)
         if saying.at_opening and opening is not None:
@@ -407,8 +438,9 @@ _TAG_CURE = "Remove it, or put text that begins with ! in quotes."
 class _Builder:
     """Walks the parser's nodes once, making data and positions, and collecting problems."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str) -> None:
         self.file = file
+        self._text = text
         self.places: dict[Path, Place] = {}
         self.keys: dict[Path, Place] = {}
         self.problems: list[Problem] = []
@@ -439,6 +471,8 @@ class _Builder:
                 self._problem(key_node, path, "a field's name is a list or a mapping", "Field names are words.")
                 continue
             key = key_node.value
+            if self._is_glued(key_node, value_node, path, in_braces=node.in_braces):
+                continue
             if key == "<<" and key_node.plain:
                 cure = "Write the fields out; editors and Switchboard read YAML 1.2, which has no merge keys."
                 self._problem(key_node, path, "'<<' is not understood", cure)
@@ -450,6 +484,24 @@ class _Builder:
             seen[key] = key_node.line
             self.keys[(*path, key)] = Place(key_node.line, key_node.column)
             yield key, value_node
+
+    def _is_glued(self, key: _Node, value: _Node, path: Path, *, in_braces: bool) -> bool:
+        """Tell of a key that is a dash or a field's name with something behind it that a space should part."""
+        if not key.plain:
+            return False
+        if _DASH_WITHOUT_SPACE.match(f"{key.value}:"):
+            self._problem(key, path, _NO_SPACE_BEHIND_DASH.message, _NO_SPACE_BEHIND_DASH.cure)
+            return True
+        glued = _GLUED.fullmatch(key.value)
+        if not glued or not (glued[3][0] in "[{\"'" or (in_braces and self._is_bare(key, value))):
+            return False
+        saying = _no_space(glued)
+        self._problem(key._replace(column=key.column + len(glued[1])), path, saying.message, saying.cure)
+        return True
+
+    def _is_bare(self, key: _Node, value: _Node) -> bool:
+        """Tell whether an entry in braces is a key without a colon, which YAML reads as one that has no value."""
+        return value.plain and not value.value and ":" not in self._text[key.end : value.start]
 
     def _scalar(self, node: _Node, path: Path) -> Any:
         value: str = node.value
@@ -505,7 +557,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     misread = any(pattern.match(text) for _, pattern in _CORE) or any(map(text.count, map(chr, _STAND_INS)))
-    misread = misread or _NUMBER.match(text) is not None
+    misread = any((misread, _NUMBER.match(text), _GLUED_BRACKET.match(text), _DASH_WITHOUT_SPACE.match(f"{text}:")))
     style = '"' if misread else "|" if "\n" in text and not text.startswith((" ", "\n")) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

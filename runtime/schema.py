@@ -19,7 +19,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.validators import extend
 
-from runtime.document import Document, Path
+from runtime.document import Document, Path, parted
 from runtime.errors import Problem, did_you_mean, listing
 
 KINDS = {
@@ -359,6 +359,10 @@ def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Map
     closed = "enum" in schema or "enum" in schema.get("then", {})  # quotes alone would not help there
     word = value.lower() if isinstance(value, str) else ""
     example = _example(_last_name(path), schema)
+    if isinstance(value, str) and "object" in kinds and (advice := parted(value)):
+        return advice
+    if isinstance(value, str) and "array" in kinds and re.match(r"-\S", value):
+        return "A dash needs a space behind it: write '- ' before each entry."
     if value is None:
         return cure or (example if closed else "Write a value, or remove the field.")
     if "null" in kinds and (value is False or word in _NOTHING):

@@ -6,6 +6,7 @@ dates are words, a repeated key is a problem and not a silent loss. Knows nothin
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -463,7 +464,7 @@ class _Builder:
 
     def _entries(self, node: _Node, path: Path) -> Iterator[tuple[str, _Node]]:
         seen: dict[str, int] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in self._whole(node, path) if node.in_braces else node.value:
             if key_node.kind == "map" and (key_node.line, key_node.column) == (node.line, node.column + 1):
                 self._problem(node, path, _BRACES.message, _BRACES.cure)
                 continue
@@ -485,9 +486,30 @@ class _Builder:
             self.keys[(*path, key)] = Place(key_node.line, key_node.column)
             yield key, value_node
 
+    def _whole(self, node: _Node, path: Path) -> Iterator[tuple[_Node, _Node]]:
+        """Yield the entries of braces without the rest of a text that ends at a comma, and tell of that text.
+
+        YAML takes what stands behind the comma for a key without a value. Only a word such as hangs_up is left to
+        whoever knows the fields.
+        """
+        entries = deque(node.value)
+        while entries:
+            key, value = entries.popleft()
+            rest: list[str] = []
+            while _is_text(value) and entries and self._continues(*entries[0]):
+                rest.append(entries.popleft()[0].value)
+            if rest and key.kind == "scalar":
+                message, cure = _broken_off(key.value, value.value, rest)
+                self._problem(value, (*path, key.value), message, cure)
+            yield key, value
+
+    def _continues(self, key: _Node, value: _Node) -> bool:
+        is_text = _is_text(key) and not _FIELD.fullmatch(key.value) and not _GLUED.fullmatch(key.value)
+        return is_text and _is_text(value, empty=True) and self._is_bare(key, value)
+
     def _is_glued(self, key: _Node, value: _Node, path: Path, *, in_braces: bool) -> bool:
         """Tell of a key that is a dash or a field's name with something behind it that a space should part."""
-        if not key.plain:
+        if not key.plain or not _MAY_BE_GLUED.search(key.value):
             return False
         if _DASH_WITHOUT_SPACE.match(f"{key.value}:"):
             self._problem(key, path, _NO_SPACE_BEHIND_DASH.message, _NO_SPACE_BEHIND_DASH.cure)
@@ -530,6 +552,26 @@ class _Builder:
 
     def _problem(self, node: _Node, path: Path, message: str, cure: str) -> None:
         self.problems.append(Problem(self.file, node.line, node.column, dotted(path), message, cure))
+
+
+_MAY_BE_GLUED = re.compile(r"\A-|[:：]")
+_FIELD = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_CURLY = "“”„‟«»「」"
+
+
+def _is_text(node: _Node, *, empty: bool = False) -> bool:
+    return node.kind == "scalar" and bool(node.value) is not empty
+
+
+def _broken_off(key: str, text: str, rest: list[str]) -> tuple[str, str]:
+    """Return what is wrong with a field's text that YAML ends at a comma, and the cure."""
+    if text.isdecimal() and len(rest) == 1 and rest[0].isdecimal():
+        return "a comma stands inside a number", f"Write it with a point: {text}.{rest[0]}."
+    whole = ", ".join([text, *rest])
+    quotes = "straight quotes" if whole[0] in _CURLY else "quotes"
+    shown = whole.strip(_CURLY).replace("\\", "\\\\").replace('"', '\\"')
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}…"
+    return "the text ends at its comma", f'A text with a comma needs {quotes}: {key}: "{shown}".'
 
 
 def _number(typed: str) -> int:

@@ -116,7 +116,7 @@ class _Unreadable(Exception):
 
 def _decode(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
-        raise _Unreadable(f"the file has {len(raw):,} bytes", f"An agent file may have {MAX_BYTES:,}.")
+        raise _Unreadable(f"the file has {len(raw):,} bytes", f"A file may have {MAX_BYTES:,}.")
     try:
         return raw.decode("utf-8-sig").translate(_STAND_INS)
     except UnicodeDecodeError as error:
@@ -177,7 +177,7 @@ def _compose(text: str, mends: int = 50) -> _Node:
         loader.get_event()  # the document's end
         if not loader.check_event(yaml.StreamEndEvent):
             mark: Any = loader.get_event().start_mark
-            cure = "One file holds one agent: move it to a file of its own."
+            cure = "Move it to a file of its own, or remove the line with ---."
             raise _Unreadable("a second document begins here", cure, mark.line + 1, mark.column + 1)
     except yaml.MarkedYAMLError as error:
         mended = _without_tab(text, error)
@@ -213,7 +213,7 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
     start, end = event.start_mark.index, event.end_mark.index
     line, column, last_line = event.start_mark.line + 1, event.start_mark.column + 1, event.end_mark.line + 1
     if depth > MAX_DEPTH:
-        raise _Unreadable("the file is nested too deeply", "An agent file needs five levels.", line, column)
+        raise _Unreadable("the file is nested too deeply", f"Write fewer levels; {MAX_DEPTH} are read.", line, column)
     if isinstance(event, yaml.AliasEvent):
         if event.anchor not in anchors:
             cure = "Text that begins with * needs quotes."

@@ -111,7 +111,7 @@ def test_a_word_that_is_not_found_leaves_the_problem_at_its_value() -> None:
 
 def test_a_file_of_more_than_a_megabyte_is_refused_by_its_size() -> None:
     said = str(refused(b"a: " + b"x" * document.MAX_BYTES))
-    assert said == "a.yaml:1:1: the file has 1,000,003 bytes. An agent file may have 1,000,000."
+    assert said == "a.yaml:1:1: the file has 1,000,003 bytes. A file may have 1,000,000."
 
 
 def test_a_megabyte_of_text_is_read() -> None:

@@ -4,7 +4,8 @@ Knows nothing about agents: names, limits, defaults and words all come out of th
 keywords it reads our own: `x-means` (what a pattern stands for), `x-problem` and `x-cure` (the sentence for a
 field that may not be here), `x-required` (what a complete document must have and a layer of it need not; editors
 see layers and pass over it), `x-instead` (fields that would do as well as a missing one), `x-shorthand` (words that
-stand for objects) and `x-shutdown` (values with an end).
+stand for objects), `x-shutdown` (values with an end) and `x-elsewhere` (what a file of another kind looks like, with
+the sentence for it).
 """
 
 import json
@@ -348,6 +349,9 @@ def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema:
     if not path:
         shape = "a list" if isinstance(value, list) else "one mapping" if isinstance(value, dict) else "one text"
         message = f"the file is {shape} and {wants}"
+        for other in schema.get("x-elsewhere", ()):
+            if _Validator(other["if"]).is_valid(value):
+                return document.problem(path, other["x-problem"], other["x-cure"])
     if value is None:
         message = "null cannot stand here" if typed else "has no value"
     return document.problem(path, message, _type_cure(path, value, typed, kinds, schema))

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from runtime.agreements import destinations
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
-from runtime.document import Document, Path
+from runtime.document import Document, Path, value_at
 from runtime.errors import Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
-from runtime.scenarios import Scenario, ScenarioFile, value_at
+from runtime.scenarios import Scenario, ScenarioFile
 
 LOOKUP = "lookup"
 """Stands for an agent's lookup among a scenario's tools."""

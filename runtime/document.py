@@ -92,6 +92,13 @@ def dotted(path: Path) -> str:
     return text
 
 
+def value_at(data: Any, path: Path) -> Any:
+    """Return what stands at a path of a document's data."""
+    for part in path:
+        data = data[part]
+    return data
+
+
 def read(raw: bytes, file: str) -> tuple[Document | None, list[Problem]]:
     """Read one file's bytes: the document, or None and why not. Never raises, whatever the bytes are."""
     try:

@@ -3,8 +3,6 @@
 Knows neither agents nor tools: whether those that a scenario names exist is told by `runtime.cast`.
 """
 
-import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,8 +10,9 @@ from typing import Any
 
 from runtime import document as documents
 from runtime import schema as schemas
+from runtime import soundness
 from runtime.built_in import handoff_name
-from runtime.document import Document, Path
+from runtime.document import Document
 from runtime.errors import Problem, errors
 from runtime.incoming import SAMPLE_CALL
 
@@ -168,98 +167,12 @@ def read(raw: bytes, file: str) -> tuple[ScenarioFile | None, list[Problem]]:
     schema = schemas.load("scenario")
     found = schema.check(document)
     sound = errors(found) == []
-    found += _disagreements(document) if isinstance(document.data, list) else []
+    found += soundness.problems(document) if isinstance(document.data, list) else []
     if errors(found) or not sound:
         return None, sorted(set(found))
     data = schema.fill(document.data)
     scenarios = tuple(_Reader(document, index).scenario(each) for index, each in enumerate(data))
     return ScenarioFile(document, scenarios), sorted(set(found))
-
-
-# ── what the schema cannot say ────────────────────────────────────────────────────────────────────────────────
-
-
-def _disagreements(document: Document) -> list[Problem]:
-    """Return what does not fit together; whatever is not of the schema's kind is passed over."""
-    found: list[Problem] = []
-    names: dict[str, int] = {}
-    for index, written in enumerate(document.data):
-        if isinstance(written, dict):
-            found += _repeated(document, (index, "scenario"), written.get("scenario"), names)
-            found += _runs(document, index, written)
-            found += _moments(document, index, written)
-            found += _after_the_end(document, index, written)
-    found += _expressions(document)
-    return found
-
-
-def _repeated(document: Document, path: Path, name: Any, names: dict[str, int]) -> Iterator[Problem]:
-    if isinstance(name, str):
-        line = document.place(path).line
-        if name in names:
-            message = f"a scenario '{name}' already stands in line {names[name]}"
-            yield document.problem(path, message, "Give one of them another name.")
-        names.setdefault(name, line)
-
-
-def _runs(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
-    runs, wanted = written.get("runs", 1), written.get("must_pass", 1)
-    if isinstance(runs, int) and isinstance(wanted, int) and runs >= 1 and wanted > runs:
-        message = f"{wanted} runs must pass, and there {'is' if runs == 1 else 'are'} {runs}"
-        yield document.problem((index, "must_pass"), message, f"Write runs: {wanted}, or a smaller number here.")
-
-
-def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
-    call = written.get("call")
-    inner = call.get("at") if isinstance(call, dict) else None
-    for path, value in (((index, "call", "at"), inner), ((index, "clock"), written.get("clock"))):
-        if isinstance(value, str) and re.match(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}T.*[0-9Z]$", value):
-            try:
-                datetime.fromisoformat(value)
-            except ValueError:
-                yield document.problem(path, f"'{value}' is no day or time that there is", "Correct the date.")
-
-
-def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
-    turns, over = written.get("turns"), 0
-    for number, turn in enumerate(turns if isinstance(turns, list) else ()):
-        if not isinstance(turn, dict):
-            continue
-        for key in ("caller", "model"):
-            if over and key in turn:
-                path: Path = (index, "turns", number, key)
-                message = f"nothing can follow here: the caller hangs up in line {over}"
-                yield document.problem(path, message, "Remove it, or hang up later.", key=True)
-        if isinstance(turn.get("caller"), dict) and turn["caller"].get("hangs_up") is True:
-            over = over or document.place((index, "turns", number, "caller")).line
-            if "model" in turn:
-                path = (index, "turns", number, "model")
-                message = "nobody hears it: the caller hangs up in this turn"
-                yield document.problem(path, message, "Write it in the turn before.", key=True)
-
-
-def _expressions(document: Document) -> Iterator[Problem]:
-    for path, place in document.places.items():
-        if "expect" in path and "matches" in path[-2:] and isinstance(value := value_at(document.data, path), str):
-            try:
-                with warnings.catch_warnings(action="error"):  # of what will mean something else one day
-                    re.compile(value)
-            except (re.error, RecursionError, OverflowError, Warning):
-                cure = "Correct it, put a backslash before signs that mean themselves, or write contains:."
-                yield Problem(
-                    document.file, place.line, place.column, documents.dotted(path),
-                    "is no regular expression that can be read", cure,
-                )  # fmt: skip
-
-
-def value_at(data: Any, path: Path) -> Any:
-    """Return what stands at a path of a document's data."""
-    for part in path:
-        data = data[part]
-    return data
-
-
-# ── data to values ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Reader:

@@ -14,7 +14,7 @@ FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript", "sip_codes", "redaction", "unreadable", "verdict", "chat", "outcome"},
     {"document", "entrypoint", "template", "incoming", "hours", "hosts", "sound"},
     {"schema", "definition", "layers", "lines"},
-    {"built_in", "agreements", "request"},
+    {"built_in", "agreements", "request", "soundness"},
     {"conflicts", "abilities", "scenarios"},
     {"teams"},
     {"draft"},

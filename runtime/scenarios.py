@@ -159,20 +159,25 @@ def is_scenario_file(name: str) -> bool:
 def read(raw: bytes, file: str) -> tuple[ScenarioFile | None, list[Problem]]:
     """Read one scenario file's bytes: its scenarios, or None and every problem. Never raises for what an author wrote.
 
-    A problem that is no error leaves the scenarios usable.
+    A problem that is no error leaves the scenarios usable. Of what the schema refuses and we know more about, only the
+    latter is told.
     """
     document, found = documents.read(raw, file)
     if document is None:
         return None, [replace(each, cure=_EMPTY_CURE) if each.message == documents.EMPTY else each for each in found]
     schema = schemas.load("scenario")
-    found = schema.check(document)
-    sound = errors(found) == []
-    found += soundness.problems(document) if isinstance(document.data, list) else []
-    if errors(found) or not sound:
+    exact = soundness.problems(document) if isinstance(document.data, list) else []
+    found = [*exact, *(each for each in schema.check(document) if not any(_is_within(each, known) for known in exact))]
+    if errors(found):
         return None, sorted(set(found))
     data = schema.fill(document.data)
     scenarios = tuple(_Reader(document, index).scenario(each) for index, each in enumerate(data))
     return ScenarioFile(document, scenarios), sorted(set(found))
+
+
+def _is_within(problem: Problem, other: Problem) -> bool:
+    """Tell whether a problem is about the same field as another one, or about a part of that field's value."""
+    return problem.field == other.field or problem.field.startswith((f"{other.field}.", f"{other.field}["))
 
 
 class _Reader:

@@ -5,8 +5,8 @@ Knows neither agents nor tools: whether those that a scenario names exist is tol
 
 import re
 import warnings
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from runtime import document as documents
@@ -44,15 +44,40 @@ def _runs(document: Document, index: int, written: Mapping[str, Any]) -> Iterato
         yield document.problem((index, "must_pass"), message, f"Write runs: {wanted}, or a smaller number here.")
 
 
+_MOMENT = re.compile(
+    r"(?P<date>(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d))T(?P<time>(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d))?)"
+    r"(Z|(?P<zone>[+-](?P<zone_hours>\d\d):(?P<zone_minutes>\d\d)))",
+    re.ASCII,
+)
+_YEARS = range(2000, 2200)  # those that the schema's pattern takes
+
+
+def _impossible(moment: re.Match[str]) -> tuple[str, str] | None:
+    """Return what there is not in a moment of the right form, and the cure."""
+    number = {name: int(digits or 0) for name, digits in moment.groupdict().items() if name not in _WORDS}
+    if number["year"] not in _YEARS:
+        return f"the year {moment['year']} is out of reach", f"Write one from {_YEARS[0]} to {_YEARS[-1]}."
+    if not 1 <= number["month"] <= 12:
+        return f"there is no month {moment['month']}", "Write one from 01 to 12."
+    last = monthrange(number["year"], number["month"])[1]
+    if not 1 <= number["day"] <= last:
+        return f"there is no day {moment['date']}", f"The last day of that month is {moment['date'][:8]}{last}."
+    if number["hour"] > 23 or number["minute"] > 59 or number["second"] > 59:
+        return f"there is no time {moment['time']}", "Write one from 00:00 to 23:59."
+    if number["zone_hours"] > 14 or number["zone_minutes"] > 59:
+        return f"there is no zone {moment['zone']}", "Write one from -12:00 to +14:00, or Z for UTC."
+    return None
+
+
+_WORDS = ("date", "time", "zone")
+
+
 def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
     call = written.get("call")
     inner = call.get("at") if isinstance(call, dict) else None
     for path, value in (((index, "call", "at"), inner), ((index, "clock"), written.get("clock"))):
-        if isinstance(value, str) and re.match(r"2[01][0-9]{2}-[0-9]{2}-[0-9]{2}T.*[0-9Z]$", value):
-            try:
-                datetime.fromisoformat(value)
-            except ValueError:
-                yield document.problem(path, f"'{value}' is no day or time that there is", "Correct the date.")
+        if isinstance(value, str) and (moment := _MOMENT.fullmatch(value)) and (wrong := _impossible(moment)):
+            yield document.problem(path, *wrong)
 
 
 def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:

@@ -81,21 +81,32 @@ def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iter
 
 
 def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
-    turns, over = written.get("turns"), 0
-    for number, turn in enumerate(turns if isinstance(turns, list) else ()):
-        if not isinstance(turn, dict):
-            continue
-        for key in ("caller", "model"):
-            if over and key in turn:
-                path: Path = (index, "turns", number, key)
-                message = f"nothing can follow here: the caller hangs up in line {over}"
-                yield document.problem(path, message, "Remove it, or hang up later.", key=True)
-        if isinstance(turn.get("caller"), dict) and turn["caller"].get("hangs_up") is True:
-            over = over or document.place((index, "turns", number, "caller")).line
+    """Yield a problem for the first thing that happens behind a hang-up which is well, and for what nobody hears."""
+    over = 0
+    for number, turn in _turns(written):
+        follows = next((key for key in ("caller", "model") if key in turn), None)
+        if over and follows:
+            message = f"nothing can follow here: the caller hangs up in line {over}"
+            cure = "Remove it and what comes after it, or hang up later."
+            yield document.problem((index, "turns", number, follows), message, cure, key=True)
+            return
+        if _hangs_up(turn):
+            over = document.place((index, "turns", number, "caller")).line
             if "model" in turn:
-                path = (index, "turns", number, "model")
                 message = "nobody hears it: the caller hangs up in this turn"
-                yield document.problem(path, message, "Write it in the turn before.", key=True)
+                cure = "Write it in the turn before."
+                yield document.problem((index, "turns", number, "model"), message, cure, key=True)
+
+
+def _turns(written: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    turns = written.get("turns")
+    yield from (
+        (at, turn) for at, turn in enumerate(turns if isinstance(turns, list) else ()) if isinstance(turn, dict)
+    )
+
+
+def _hangs_up(turn: Mapping[str, Any]) -> bool:
+    return bool(turn.get("caller") == {"hangs_up": True})
 
 
 def _expressions(document: Document) -> Iterator[Problem]:

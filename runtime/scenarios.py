@@ -168,6 +168,7 @@ def read(raw: bytes, file: str) -> tuple[ScenarioFile | None, list[Problem]]:
     schema = schemas.load("scenario")
     exact = soundness.problems(document) if isinstance(document.data, list) else []
     found = [*exact, *(each for each in schema.check(document) if not any(_is_within(each, known) for known in exact))]
+    found += [] if errors(found) else soundness.doubts(document)
     if errors(found):
         return None, sorted(set(found))
     data = schema.fill(document.data)

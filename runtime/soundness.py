@@ -28,6 +28,28 @@ def problems(document: Document) -> list[Problem]:
     return found
 
 
+def doubts(document: Document) -> list[Problem]:
+    """Return what can never come about, or never fail, in scenarios that are otherwise well."""
+    found: list[Problem] = []
+    for index, written in enumerate(document.data):
+        found += _too_early(document, index, written)
+    return found
+
+
+def _too_early(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each turn that expects the caller to have ended the call and comes before they do."""
+    goes = next((number for number, turn in _turns(written) if _hangs_up(turn)), None)
+    for number, turn in _turns(written):
+        if goes is not None and number >= goes:
+            return
+        if turn.get("expect", {}).get("ended_by") == "caller":
+            message, cure = "the caller never hangs up", "Write caller: {hangs_up: true} in this turn."
+            if goes is not None:
+                line = document.place((index, "turns", goes, "caller")).line
+                message, cure = f"the caller hangs up later, in line {line}", "Write it there."
+            yield document.problem((index, "turns", number, "expect", "ended_by"), message, cure)
+
+
 def _repeated(document: Document, path: Path, name: Any, names: dict[str, int]) -> Iterator[Problem]:
     if isinstance(name, str):
         line = document.place(path).line

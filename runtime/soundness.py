@@ -33,6 +33,10 @@ def doubts(document: Document) -> list[Problem]:
     found: list[Problem] = []
     for index, written in enumerate(document.data):
         found += _too_early(document, index, written)
+        if not any("expect" in turn for _, turn in _turns(written)):
+            message = "nothing is expected here, so that it fails only when something breaks"
+            cure = "Write what should happen, such as expect: {agent: front-desk}, in its turns."
+            found.append(document.problem((index, "scenario"), message, cure, key=True, severity="warning"))
     return found
 
 

@@ -45,9 +45,10 @@ def test_check_prints_exactly_these_lines(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(BAD)
-    assert main(["check", file.name]) == 1
+    code = main(["check", file.name])
     printed = capsys.readouterr().out.splitlines(keepends=True)
     assert "".join(printed[:-1]) == text_of(file).read_text("utf-8")
+    assert code == (0 if all(": warning: " in line for line in printed[:-1]) else 1)
     assert printed[-1].startswith("0 agent files and 1 scenario file: ")
 
 
@@ -141,6 +142,18 @@ def test_the_clock_and_the_call_stand_for_each_other() -> None:
 
 def test_all_of_several_runs_must_pass_where_nothing_else_is_written() -> None:
     assert scenario_of(f"{RINGS}  runs: 5\n").must_pass == 5
+
+
+def test_a_scenario_that_expects_nothing_is_warned_of_and_can_be_played() -> None:
+    text = RINGS.replace("[{expect: {agent: desk}}]", "[{caller: {says: Hello}}]")
+    made, (problem,) = read(text.encode(), "desk.scenarios.yaml")
+    assert made is not None
+    assert problem.severity == "warning"
+
+
+def test_words_alone_may_be_expected_of_a_model_that_is_not_scripted() -> None:
+    text = RINGS.replace("[{expect: {agent: desk}}]", "[{caller: {says: Hello}, expect: {says: Good evening}}]")
+    assert read(text.encode(), "desk.scenarios.yaml")[1] == []
 
 
 def test_scenario_files_are_told_by_their_names() -> None:

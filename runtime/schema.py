@@ -10,7 +10,7 @@ the sentence for it).
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from importlib import resources
 from operator import getitem
@@ -49,12 +49,12 @@ class Schema:
     def check(self, document: Document, *, complete: bool = True) -> list[Problem]:
         """Return every problem of the document, sorted by place; of a layer, when it need not be complete."""
         found = [error for error in self._validator.iter_errors(document.data) if complete or not _is_gap(error)]
-        mistyped = {tuple(error.absolute_path) for error in found if error.validator == "type"}
+        mistyped = _widest(error for error in found if error.validator == "type")
         return sorted(
             {
                 problem
                 for error in found
-                if error.validator == "type" or tuple(error.absolute_path) not in mistyped
+                if mistyped.get(tuple(error.absolute_path), error) is error
                 for problem in _problems(error, document, self.raw)
             }
         )
@@ -148,6 +148,14 @@ def _copy(data: Any) -> Any:
 def _shutdown(_: Any, ends: Mapping[str, Any], value: Any, __: Any) -> Iterator[ValidationError]:
     if isinstance(value, str) and value in ends:
         yield ValidationError("has an announced end")
+
+
+def _widest(mistyped: Iterable[ValidationError]) -> dict[Path, ValidationError]:
+    """Return for each value of a wrong kind the error that names the most kinds: others are those of a branch."""
+    widest: dict[Path, ValidationError] = {}
+    for error in sorted(mistyped, key=lambda each: isinstance(each.validator_value, list)):
+        widest[tuple(error.absolute_path)] = error
+    return widest
 
 
 def _is_gap(error: ValidationError) -> bool:

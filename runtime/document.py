@@ -597,6 +597,12 @@ def write(data: Any) -> str:
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
+def in_line(data: Any) -> str:
+    """Return a list or a mapping as an author would write it on one line, for a cure."""
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=math.inf)
+    return str(text).strip()
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer that quotes what YAML 1.2 *or* 1.1 would misread, and writes long text as blocks."""
 

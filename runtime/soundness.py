@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime import document as documents
 from runtime.document import Document, Path, value_at
-from runtime.errors import Problem
+from runtime.errors import Problem, did_you_mean
 
 
 def problems(document: Document) -> list[Problem]:
@@ -24,6 +24,8 @@ def problems(document: Document) -> list[Problem]:
             found += _runs(document, index, written)
             found += _moments(document, index, written)
             found += _after_the_end(document, index, written)
+            found += _uses(document, index, written)
+            found += _canned(document, index, written)
     found += _expressions(document)
     return found
 
@@ -133,6 +135,89 @@ def _turns(written: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]
 
 def _hangs_up(turn: Mapping[str, Any]) -> bool:
     return bool(turn.get("caller") == {"hangs_up": True})
+
+
+_USE = {"tool", "arguments"}
+_TOOL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_SPOKEN_USE = re.compile(rf"({_TOOL.pattern})\((.*)\)", re.DOTALL)
+
+
+def _uses(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each use of a tool that is not written as one, where it can be told which is meant."""
+    for number, turn in _turns(written):
+        model, steps = turn.get("model"), list[tuple[Path, Any]]()
+        if isinstance(model, list):
+            steps += [(("model", at), response) for at, response in enumerate(model)]
+        for below, step in [*steps, (("model",), model), (("expect",), turn.get("expect"))]:
+            if isinstance(step, dict):
+                yield from _uses_in(document, (index, "turns", number, *below), step)
+
+
+def _uses_in(document: Document, path: Path, step: Mapping[str, Any]) -> Iterator[Problem]:
+    message, calls = "is not how a tool and its arguments are written", step.get("calls")
+    if outside := {name: step[name] for name in ("tool", "arguments") if name in step}:
+        meant = _meant(outside if "tool" in outside else {"tool": calls, **outside}, whole=True)
+        if meant is not None:
+            yield document.problem(path, message, f"Write calls: {meant}.")
+        return
+    if not isinstance(calls, list):
+        if (meant := _meant(calls)) is not None:
+            yield document.problem((*path, "calls"), message, f"Write calls: {meant}.")
+        return
+    for at, call in enumerate(calls):
+        before = calls[at - 1] if at and isinstance(calls[at - 1], str) else ""
+        if (meant := _meant(call, before)) is not None:
+            yield document.problem((*path, "calls", at), message, f"Write {meant}.")
+
+
+def _meant(call: Any, before: str = "", *, whole: bool = False) -> str | None:
+    """Return what an author means who writes the use of a tool otherwise than it is written, or None.
+
+    `before` is a tool's name that stands before it in a list; `whole` tells that it is well, and stands elsewhere.
+    """
+    if isinstance(call, str) and (spoken := _SPOKEN_USE.fullmatch(call)):
+        return f"{{tool: {spoken[1]}, arguments: {{…}}}}" if spoken[2].strip() else spoken[1]
+    if not isinstance(call, dict):
+        return None
+    strange = {name: value for name, value in call.items() if name not in _USE}
+    tool, arguments = call.get("tool"), call.get("arguments", {})
+    if not isinstance(arguments, dict) or any(did_you_mean(name, _USE) for name in strange):
+        return None  # the schema knows better
+    if isinstance(tool, str) and (strange or whole):
+        return _shown(_use(tool, {**arguments, **strange}))
+    if "tool" in call or not strange:
+        return None
+    if all(_TOOL.fullmatch(name) and isinstance(value, dict | None) for name, value in strange.items()):
+        uses = [_use(name, {**arguments, **(value or {})}) for name, value in strange.items()]
+        return _shown(uses if len(uses) > 1 else uses[0])
+    name = next(iter(strange.values()))
+    if arguments and len(strange) == 1 and isinstance(name, str) and _TOOL.fullmatch(name):
+        return _shown(_use(name, arguments))
+    return f"{_shown(_use(before, {**arguments, **strange}))} instead of both" if before else None
+
+
+def _use(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tool": tool, "arguments": arguments} if arguments else {"tool": tool}
+
+
+def _shown(meant: Any) -> str:
+    shown = documents.in_line(meant)
+    return shown if len(shown) <= 160 else "{tool: NAME, arguments: {…}}"
+
+
+_GIVEN = ("result", "error", "delay")
+
+
+def _canned(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each tool whose result is written without the field for it."""
+    tools = written.get("tools")
+    for tool, given in tools.items() if isinstance(tools, dict) else ():
+        listed = [((at,), each) for at, each in enumerate(given)] if isinstance(given, list) else [((), given)]
+        for at, each in listed:
+            if isinstance(each, dict) and each and not any(did_you_mean(name, _GIVEN) for name in each):
+                path: Path = (index, "tools", tool, *at)
+                cure = f"Write {documents.in_line({'result': each})}."
+                yield document.problem(path, "does not say whether this is a result, an error or a delay", cure)
 
 
 def _expressions(document: Document) -> Iterator[Problem]:

@@ -62,7 +62,10 @@ def test_every_line_says_where_and_what_to_do_in_words_that_are_not_pythons(file
 
 
 def test_nothing_that_bytes_can_hold_raises() -> None:
-    for raw in (b"\xff", b"- [", b"- 1\n- null\n- []\n", b"[[[[", b"- {turns: [1, {caller: 1, model: 2}], call: 3}"):
+    raws = [b"\xff", b"- [", b"- 1\n- null\n- []\n", b"[[[[", b"- {turns: [1, {caller: 1, model: 2}], call: 3}"]
+    raws += [b"- {turns: [{model: {calls: {a: 1}}, expect: {calls: [[], null, {b: null}], tool: []}}], tools: [1]}"]
+    raws += [b"- {turns: [{model: [null, {calls: {}}], expect: [], caller: []}], tools: {a: [1, {b: 1}]}, clock: 1}"]
+    for raw in raws:
         made, problems = read(raw, "x.scenarios.yaml")
         assert made is None
         assert problems

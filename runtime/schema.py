@@ -381,9 +381,12 @@ def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Map
         return "Write null."
     if "string" in kinds and isinstance(value, bool | int | float) and not closed:
         pattern = schema.get("pattern") or schema.get("then", {}).get("pattern", "")
-        repaired = "" if typed.startswith("+") or not pattern else _repaired(typed, pattern)
+        in_form = not pattern or re.search(pattern, typed)
+        advice = _repaired(typed, pattern) or cure or str(schema.get("then", {}).get("x-cure", "")) or example
+        if not in_form and advice:  # quotes alone would not help there either
+            return advice
         lost = ", or its plus is lost" if typed.startswith("+") else ""
-        return repaired or f'Put it in quotes{lost}: "{typed}".'
+        return f'Put it in quotes{lost}: "{typed}".'
     if "boolean" in kinds and word in _SPOKEN:
         return f"Write {_SPOKEN[word]}."
     if "number" in kinds or "integer" in kinds:
@@ -442,8 +445,15 @@ def _example(name: str, schema: Mapping[str, Any]) -> str:
     return f"For example: {name}: {shown}" if name else f"For example: {shown}"
 
 
+def _straightened(text: str) -> Iterator[str]:
+    """Yield a word without the quotes of a word processor, and a date and time as computers write it."""
+    yield text.strip("“”„‟‘’‚«»「」\"' ")
+    yield re.sub(r"(?<=\d) +(?=\d)", "T", text.upper())
+    yield re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", text)
+
+
 def _repaired(value: Any, pattern: str) -> str:
-    """Suggest the value without its spaces, with hyphens or in lower case, with a plus, if that is all it lacks."""
+    """Suggest the value without its spaces, with hyphens or in another case, with a plus, if that is all it lacks."""
     if not isinstance(value, str):
         return ""
     bare = re.sub(r"[\s().\-/“”„‘’\"']", "", value)
@@ -456,7 +466,7 @@ def _repaired(value: Any, pattern: str) -> str:
     hyphened = re.sub(r"[\s_]+", "-", trimmed)
     candidates += [trimmed, trimmed.lower(), hyphened, hyphened.lower(), re.sub(r"[\s-]+", "_", trimmed)]
     module = re.sub(r"\.py(?=:|$)", "", trimmed.removesuffix("()")).replace("/", ".")
-    candidates += [module, ":".join(module.rsplit(".", 1))]
+    candidates += [module, ":".join(module.rsplit(".", 1)), trimmed.upper(), *_straightened(trimmed)]
     for candidate in candidates:
         if candidate != value and re.search(pattern, candidate):
             return f'Write "{candidate}".'

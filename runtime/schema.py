@@ -4,13 +4,13 @@ Knows nothing about agents: names, limits, defaults and words all come out of th
 keywords it reads our own: `x-means` (what a pattern stands for), `x-problem` and `x-cure` (the sentence for a
 field that may not be here), `x-required` (what a complete document must have and a layer of it need not; editors
 see layers and pass over it), `x-instead` (fields that would do as well as a missing one), `x-shorthand` (words that
-stand for objects), `x-shutdown` (values with an end) and `x-elsewhere` (what a file of another kind looks like, with
-the sentence for it).
+stand for objects), `x-shutdown` (values with an end), `x-synonyms` (what authors call a field as well) and
+`x-elsewhere` (what a file of another kind looks like, with the sentence for it).
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, reduce
 from importlib import resources
 from operator import getitem
@@ -50,13 +50,31 @@ class Schema:
         """Return every problem of the document, sorted by place; of a layer, when it need not be complete."""
         found = [error for error in self._validator.iter_errors(document.data) if complete or not _is_gap(error)]
         mistyped = _widest(error for error in found if error.validator == "type")
+        strange = {_path(error): _strange(error) for error in found if _is_closed(error)}
         return sorted(
             {
                 problem
                 for error in found
-                if mistyped.get(tuple(error.absolute_path), error) is error
-                for problem in _problems(error, document, self.raw)
+                if mistyped.get(_path(error), error) is error and not _is_echo(error, strange)
+                for problem in _problems(error, document, self.raw, self._known_above(_path(error), document.data))
             }
+        )
+
+    def _known_above(self, path: Path, data: Any) -> frozenset[str]:
+        """Return the fields that the mapping around the value at a path may have and has not."""
+        around = path[:-1] if path and isinstance(path[-1], str) else path[:-2]
+        if not path:
+            return frozenset()
+        nodes, value = [self.raw], data
+        for name in around:
+            field = ("items",) if isinstance(name, int) else ("properties", name)
+            parts = [part for node in nodes for part in self._parts(node, value)]
+            nodes = [node for part in parts if (node := reduce(lambda at, key: at.get(key, {}), field, part))]
+            value = value[name]
+        if not isinstance(value, dict):
+            return frozenset()
+        return frozenset(name for node in nodes for part in self._parts(node, value) for name in _named(part)) - set(
+            value
         )
 
     def fill(self, data: Any) -> Any:
@@ -154,8 +172,50 @@ def _widest(mistyped: Iterable[ValidationError]) -> dict[Path, ValidationError]:
     """Return for each value of a wrong kind the error that names the most kinds: others are those of a branch."""
     widest: dict[Path, ValidationError] = {}
     for error in sorted(mistyped, key=lambda each: isinstance(each.validator_value, list)):
-        widest[tuple(error.absolute_path)] = error
+        widest[_path(error)] = error
     return widest
+
+
+def _path(error: ValidationError) -> Path:
+    return tuple(error.absolute_path)
+
+
+def _is_closed(error: ValidationError) -> bool:
+    return bool(error.validator == "additionalProperties" and error.validator_value is False)
+
+
+def _strange(error: ValidationError) -> dict[str, list[str]]:
+    """Return the fields that a mapping may not have, each with the fields beside it that have one of that name."""
+    fields: Any = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    written: Any = error.instance
+    return {
+        name: [home for home, node in fields.items() if name in _named_below(node)]
+        for name in set(written) - set(fields)
+    }
+
+
+def _is_echo(error: ValidationError, strange: Mapping[Path, Mapping[str, Sequence[str]]]) -> bool:
+    """Tell whether an error comes of fields that stand at the wrong place: there are too many, or another is empty."""
+    path, limit, value = _path(error), error.validator_value, error.instance
+    if error.validator == "not" and isinstance(limit, dict) and limit.keys() == {"minProperties"}:
+        return isinstance(value, dict) and len(value.keys() - strange.get(path, {}).keys()) < limit["minProperties"]
+    homes = strange.get(path[:-1], {}).values()
+    return error.validator == "type" and value is None and any(path[-1] in each for each in homes)
+
+
+def _named(node: Any) -> Iterator[str]:
+    """Yield the fields that a schema's node names and that may be there."""
+    for name, child in node.get("properties", {}).items() if isinstance(node, dict) else ():
+        if child is True or child.get("not") != {}:
+            yield name
+
+
+def _named_below(node: Any) -> set[str]:
+    """Return the fields that a value may have itself, or its entries where it is a list."""
+    if not isinstance(node, dict):
+        return set()
+    below = [node[key] for key in ("then", "else", "items") if key in node] + list(node.get("allOf", ()))
+    return set(_named(node)).union(*map(_named_below, below))
 
 
 def _is_gap(error: ValidationError) -> bool:
@@ -271,9 +331,11 @@ def text(name: str) -> str:
     return source.read_text("utf-8")
 
 
-def _problems(error: ValidationError, document: Document, root: Mapping[str, Any]) -> Iterator[Problem]:
-    """Turn one of jsonschema's errors into problems in the author's words."""
-    path: Path = tuple(error.absolute_path)
+def _problems(
+    error: ValidationError, document: Document, root: Mapping[str, Any], above: Collection[str]
+) -> Iterator[Problem]:
+    """Turn one of jsonschema's errors into problems in the author's words. `above` are the fields one level up."""
+    path = _path(error)
     of_name = "propertyNames" in error.schema_path  # then the value is a field's name
     if of_name:
         path = (*path, str(error.instance))
@@ -283,10 +345,11 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
     cure = schema.get("x-cure", "")
     match error.validator:
         case "additionalProperties" if limit is False:
-            children = schema.get("properties", {}).items()
-            known = [key for key, child in children if child is True or child.get("not") != {}]  # which is never met
-            for name in sorted(set(value) - set(schema.get("properties", {}))):
-                advice = did_you_mean(name, known) or f"Known here: {listing(sorted(known), 'and')}."
+            known = sorted(_named(schema))
+            for name, below in sorted(_strange(error).items()):
+                homes = [home for home in below if (home,) != path[-1:]]  # where it is already
+                advice = _meant(name, schema) or _home(name, homes, value, above) or did_you_mean(name, known)
+                advice = advice or f"Known here: {listing(known, 'and')}."
                 yield document.problem((*path, name), "is not a field here", advice, key=True)
         case "required" | "x-required":
             missing = error.message.removesuffix(" is a required property").strip("'")
@@ -338,6 +401,23 @@ def _problems(error: ValidationError, document: Document, root: Mapping[str, Any
             yield document.problem(path, error.message, cure)
 
 
+def _meant(name: str, schema: Mapping[str, Any]) -> str:
+    """Return the field that a word means for which authors take it, as a question, or `""`."""
+    word = name.lower()
+    for field, node in schema.get("properties", {}).items():
+        if isinstance(node, dict) and word in node.get("x-synonyms", ()):
+            return f"Did you mean '{field}'?"
+    return ""
+
+
+def _home(name: str, homes: Sequence[str], written: Mapping[str, Any], above: Collection[str]) -> str:
+    """Return where a field belongs that is indented too little or too much, or `""`."""
+    empty = [home for home in homes if home in written and written[home] is None]
+    if 0 < len(empty or homes) <= 3:
+        return f"It belongs below {listing([f'{home}:' for home in empty or homes])}, indented more."
+    return "It belongs one level up, indented less." if name in above else ""
+
+
 def _property(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
     found = schema.get("properties", {}).get(name, {})
     return found if isinstance(found, dict) else {}
@@ -345,8 +425,9 @@ def _property(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _is_misspelt(missing: Sequence[str], written: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Tell whether one of these missing fields is there under a name that we already suggest to correct."""
-    wanted = {f"Did you mean '{name}'?" for name in missing}
-    return any(did_you_mean(name, known) in wanted for name in written if name not in known)
+    wanted, schema = {f"Did you mean '{name}'?" for name in missing}, {"properties": known}
+    strange = [name for name in written if name not in known]
+    return any((_meant(name, schema) or did_you_mean(name, known)) in wanted for name in strange)
 
 
 def _wrong_type(document: Document, path: Path, value: Any, wanted: Any, schema: Mapping[str, Any]) -> Problem:

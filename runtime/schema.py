@@ -456,6 +456,8 @@ def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Map
         return advice
     if isinstance(value, str) and "array" in kinds and re.match(r"-\S", value):
         return "A dash needs a space behind it: write '- ' before each entry."
+    if path and "object" in kinds and "array" not in kinds and _is_dashed(value):
+        return "Remove the '- ' before its fields, for they are no list."
     if value is None:
         return cure or (example if closed else "Write a value, or remove the field.")
     if "null" in kinds and (value is False or word in _NOTHING):
@@ -478,6 +480,10 @@ def _type_cure(path: Path, value: Any, typed: str, kinds: list[str], schema: Map
     if "array" in kinds and not isinstance(value, list):
         return cure or "Begin each entry on its own line with '- '."
     return cure or example or f"Write {listing([KINDS[kind] for kind in kinds])}."
+
+
+def _is_dashed(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 _NOTHING = ("none", "off", "no", "false", "nothing", "nil")

@@ -231,6 +231,9 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
         return target._replace(line=line, column=column, start=start, end=end)
     if event.anchor is not None:
         anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent) and not event.value and not event.style:
+            cure = f'Write it in quotes, such as "&{event.anchor}".'
+            raise _Unreadable("text that begins with & needs quotes", cure, line, column)
     value: Any
     if isinstance(event, yaml.ScalarEvent):
         plain = event.implicit[0] and not event.style
@@ -287,8 +290,20 @@ _SIGN = _Saying(
     "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
 )
 _COMMA = _Saying("", "a comma stands where a value is expected", "Remove it, or write the value before it.")
+_EXCLAMATION = _Saying(
+    "while scanning a tag", "text that begins with ! needs quotes", "Put the whole text in quotes.", True
+)
+_SPACES = _Saying(
+    "", "a space that is none for YAML stands before the text", "Delete the line's beginning and indent it again."
+)
 _SAYINGS = (
     _NEVER_CLOSED,
+    _EXCLAMATION,
+    _Saying(
+        "block sequence entries",
+        "a dash stands where no list begins",
+        "Begin a line with it, or put text that begins with - in quotes.",
+    ),
     _Saying("quoted scalar", "a quote is opened here and never closed", "Close it at the end of the text.", True),
     _Saying(
         "mapping values are not allowed",
@@ -305,9 +320,10 @@ _SAYINGS = (
     _Saying("expected", "the indentation does not fit the lines above", "Indent fields of one level alike."),
     _Saying("", "this is not YAML", "Check quotes and indentation."),
 )
+_STRANGE_SPACE = re.compile(r" *[^\S \t\r\n]")  # such as a Japanese keyboard's, or one that does not break
 _OPENS_WITH_BRACES = re.compile(r"\s*(?:- +)*(?:[^\s:]+: +)?\{\{")
 _DASH_WITHOUT_SPACE = re.compile(r"\s*-(?=[A-Za-z_]+:(?:\s|\Z))")
-_GLUED = re.compile(r"([A-Za-z_]+)(:(?![\s/])|：\s*)(.+)", re.DOTALL)  # a wide colon comes from Japanese keyboards
+_GLUED = re.compile(r"([A-Za-z_]+)(:[^\S \t\r\n]*(?![\s/])|：\s*)(.+)", re.DOTALL)  # wide signs: Japanese keyboards
 _GLUED_LINE = re.compile(r"\s*(?:- +)*" + _GLUED.pattern)
 _GLUED_BRACKET = re.compile(r"(?:^\s*(?:- +)*|[{,]\s*)([A-Za-z_]+)([:：])([\[{\"'].*)")
 _NO_SPACE_BEHIND_DASH = _Saying("", "a dash needs a space behind it", "Write '- ' before the field.")
@@ -323,7 +339,11 @@ def parted(typed: str) -> str:
 
 def _no_space(glued: re.Match[str]) -> _Saying:
     name, colon, value = glued.groups()
-    message = "a colon needs a space behind it" if colon == ":" else "a wide ： is no colon for YAML"
+    message = "a colon needs a space behind it"
+    if colon != ":":
+        message = (
+            f"{'a wide ： is no colon' if colon[0] == '：' else 'what stands behind the colon is no space'} for YAML"
+        )
     plain = re.split(r"[,\]}\n]", value)[0].strip()
     shown = {"{": "{…}", "[": "[…]", '"': '"…"', "'": "'…'"}.get(value[0], plain if len(plain) <= 40 else "…")
     return _Saying("", message, f"Write {name}: {shown.removesuffix('.')}.")
@@ -338,6 +358,8 @@ def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
     here, before = lines[min(line, len(lines) - 1)], lines[line - 1]
     if "tab" in said or "\\t" in said or "\t" in here[: column + 1]:
         saying = _TAB
+    elif strange := _STRANGE_SPACE.match(here):
+        saying, column = _SPACES, strange.end()
     elif "escape" in said:
         saying = _ESCAPE
     elif opened := _OPENS_WITH_BRACES.match(here):
@@ -515,9 +537,13 @@ class _Builder:
         return is_text and _is_text(value, empty=True) and self._is_bare(key, value)
 
     def _is_glued(self, key: _Node, value: _Node, path: Path, *, in_braces: bool) -> bool:
-        """Tell of a key that is a dash or a field's name with something behind it that a space should part."""
+        """Tell of a key that is a dash or a field's name with something behind it that a space should part, or begins
+        with a space that YAML takes for a sign."""
         if not key.plain or not _MAY_BE_GLUED.search(key.value):
             return False
+        if key.value[0].isspace():
+            self._problem(key, path, _SPACES.message, _SPACES.cure)
+            return True
         if _DASH_WITHOUT_SPACE.match(f"{key.value}:"):
             self._problem(key, path, _NO_SPACE_BEHIND_DASH.message, _NO_SPACE_BEHIND_DASH.cure)
             return True
@@ -561,7 +587,7 @@ class _Builder:
         self.problems.append(Problem(self.file, node.line, node.column, dotted(path), message, cure))
 
 
-_MAY_BE_GLUED = re.compile(r"\A-|[:：]")
+_MAY_BE_GLUED = re.compile(r"\A[-\s]|[:：]")
 _FIELD = re.compile(r"[a-z]+(?:_[a-z]+)+")
 _CURLY = "“”„‟«»「」"
 

@@ -132,8 +132,10 @@ class Conversation:
         it is not expected then.
         """
         turns = [turn for turn in (self._opening, *self._turns) if turn.written()] or [_Turn()]
-        if not (outcome == "caller_hung_up" and self._is_ending):
-            turns[-1].expect["ended_by"] = ENDED_BY.get(outcome, "host")
+        ended_by = ENDED_BY.get(outcome, "host")
+        hung_up = any("hangs_up" in turn.caller for turn in turns) and not self._is_ending
+        if ended_by != "caller" or hung_up:
+            turns[-1].expect["ended_by"] = ended_by
         written = {"scenario": name, "call": self._call(call), "turns": [turn.written() for turn in turns]}
         written |= {"tools": {"lookup": {"result": self._found}}} if self._found else {}
         return Saved(written, tuple(dict.fromkeys(self._left_out)))

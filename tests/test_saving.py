@@ -77,7 +77,17 @@ def test_a_conversation_is_told_turn_by_turn() -> None:
 def test_an_agent_without_a_greeting_may_speak_first() -> None:
     talk = conversation()
     talk.model(["Hello?"])
-    assert turns(talk) == [{"model": {"says": "Hello?"}, "expect": {"ended_by": "caller"}}]
+    talk.caller("hangs_up", True)
+    assert turns(talk) == [
+        {"model": {"says": "Hello?"}},
+        {"caller": {"hangs_up": True}, "expect": {"ended_by": "caller"}},
+    ]
+
+
+def test_an_end_that_nobody_took_down_is_not_expected_of_the_caller() -> None:
+    talk = conversation()
+    talk.model(["Hello?"])
+    assert turns(talk) == [{"model": {"says": "Hello?"}}]
 
 
 def test_handoffs_and_transfers_are_expected_where_they_happened() -> None:
@@ -291,7 +301,7 @@ ONE = """\
 
 - scenario: a call   # the first
   call: {called: "+15550100001"}
-  turns: [{caller: {hangs_up: true}}]
+  turns: [{caller: {hangs_up: true}, expect: {ended_by: caller}}]
 """
 
 

@@ -146,14 +146,14 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
     turn = scenario.turns[at]
     if not played.spoke_over:
         told = "the caller speaks over the agent", "the agent was not speaking"
-        yield Difference(scenario.file, turn.line, 1, at, "caller", *told)
+        yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
     for response, expected, why_not in played.impossible:
         yield Difference(scenario.file, response.line, response.column, at, "model", expected, why_not)
     for response in turn.model[len(turn.model) - played.unasked :]:
         told = "the model does what stands here", "the model was not asked for it"
         yield Difference(scenario.file, response.line, response.column, at, "model", *told)
     for broken in played.broken:
-        yield Difference(scenario.file, turn.line, 1, at, "tools", "every tool gives a result", broken)
+        yield Difference(scenario.file, turn.line, turn.column, at, "tools", "every tool gives a result", broken)
 
 
 def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Difference]:
@@ -163,7 +163,7 @@ def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Differen
     waits_for_end = any(each.field == "ended_by" for each in turn.expect)
     if not played.turns[at].reached and (turn.deed or turn.model) and not hangs_up and not waits_for_end:
         told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
-        yield Difference(scenario.file, turn.line, 1, at, "caller", *told)
+        yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
 
 
 def _expectations(scenario: Scenario) -> list[tuple[int, Expectation]]:

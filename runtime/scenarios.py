@@ -97,6 +97,7 @@ class Turn:
     model: tuple[Response, ...]
     expect: tuple[Expectation, ...]
     line: int
+    column: int
 
     @property
     def looks_back(self) -> bool:
@@ -214,14 +215,13 @@ class _Reader:
         )
 
     def _turn(self, number: int, written: Mapping[str, Any]) -> Turn:
-        line, _ = self._at("turns", number)
         model = written.get("model", [])
         paths: list[tuple[str | int, ...]] = [("turns", number, "model")]
         if isinstance(model, list):
             paths = [("turns", number, "model", at) for at in range(len(model))]
         responses = tuple(self._response(path, each) for path, each in zip(paths, _listed(model), strict=True))
         expect = tuple(self._expectations(number, written.get("expect", {})))
-        return Turn(_deed(written.get("caller", {})), responses, expect, line)
+        return Turn(_deed(written.get("caller", {})), responses, expect, *self._at("turns", number))
 
     def _response(self, path: tuple[str | int, ...], written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]

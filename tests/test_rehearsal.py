@@ -346,7 +346,8 @@ def test_tools_of_a_server_can_be_told_what_they_give() -> None:
 async def promises(said: str) -> bool:
     """Take a moment of real time to find a promise."""
     await asyncio.sleep(0.3)
-    await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await process.wait()
     return "promise" in said
 
 

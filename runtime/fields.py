@@ -1,4 +1,4 @@
-"""The fields of an agent file as Markdown, out of nothing but the schema: names, meanings, limits, defaults. Pure."""
+"""The fields of a kind of file as Markdown, out of nothing but its schema: names, meanings, limits, defaults. Pure."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from runtime.schema import KINDS, Schema
 Node = Mapping[str, Any]
 
 _INTRODUCTION = """\
-# The fields of an agent file
+# The fields of {file}
 
 Written by `switchboard schema` out of the schema that editors read. `a.b` is the field `b` inside `a`, `a[]`
 stands for each entry of the list `a`, and `a.NAME` for each name that you choose inside `a`.
@@ -29,9 +29,12 @@ def table(schema: Schema) -> str:
     return "\n".join(["| Field | Meaning | Default |", "| --- | --- | --- |", *rows, ""])
 
 
-def reference(schema: Schema) -> str:
-    """Return every field at every depth, after the table: meaning, kinds, limits, default and examples."""
-    return "\n".join([_INTRODUCTION, table(schema), *map(_section, fields(schema))])
+def reference(schema: Schema, file: str) -> str:
+    """Return every field at every depth, after the table: meaning, kinds, limits, default and examples.
+
+    `file` says whose fields they are: `an agent file`.
+    """
+    return "\n".join([_INTRODUCTION.format(file=file), table(schema), *map(_section, fields(schema))])
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ class Field:
 
 
 def fields(schema: Schema) -> list[Field]:
-    """Return every field at every depth, each before those inside it; one of several variants once."""
+    """Return every field at every depth, each before those inside it; one of several variants once.
+
+    Of a file that is a list, the fields are those of an entry.
+    """
     found: dict[str, Field] = {}
-    for field in _walk(schema.raw):
+    for field in _walk(schema.raw.get("items", schema.raw)):
         found[field.path] = _joined(found[field.path], field) if field.path in found else field
     return list(found.values())
 

@@ -14,7 +14,7 @@ from runtime.fields import fields, reference, table
 README = Path(__file__).parents[1] / "README.md"
 MARKED = re.compile(r"(?<=<!-- fields -->\n)(.*?)(?=<!-- /fields -->)", re.DOTALL)
 SCHEMA = schemas.load("agent")
-TOLD = reference(SCHEMA)
+TOLD = reference(SCHEMA, "an agent file")
 
 
 def descriptions(node: Any) -> Iterator[str]:

@@ -50,6 +50,7 @@ from runtime.unreadable import Watch
 
 NEAR_SECONDS = 1.0  # a request of today is the recorded one when no more lies between them
 _BEGIN = 1_000.0  # the clock's time at the webhook: any would do
+AT_ONCE_SECONDS = 0.25  # in which even a busy host has done what it does at once: behind a cut, nobody knows of it
 _TOLD_SECONDS = 0.1  # between a tool's result and the event that tells of it, on a busy host
 _MOST_STEPS = 100_000
 _ANSWERS = {
@@ -89,7 +90,7 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
         return Replayed(recording.file, recording.head["agent"], recording.seconds, tuple(arrived.found), notes)
     playing = _Playing(recording, arrived.arrival)
     playing.play()
-    known_until = math.inf if recording.is_whole else round(recording.seconds, 3)  # what followed at once was cut off
+    known_until = math.inf if recording.is_whole else recording.seconds - AT_ONCE_SECONDS  # what followed was cut off
     then = [entry for entry in recording.entries if entry.at <= playing.until or entry.type == ENDED]
     then, now = (_before(known_until, entries) for entries in (then, playing.done))
     doubtful = frozenset() if recording.has_speech else frozenset(_doubtful(recording, arrived.arrival))
@@ -105,7 +106,7 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
 
 
 def _before(at: float, entries: Iterable[Entry]) -> list[Entry]:
-    return [entry for entry in entries if round(entry.at, 3) < at]
+    return [entry for entry in entries if entry.at < at]
 
 
 def _notes(recording: Recording, catalog: Catalog, environment: str) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def test_problems_of_an_instructions_file_stand_in_that_file() -> None:
     assert (found.file, found.line, found.column) == ("b/desk.md", 3, 6)
 
 
-@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=120)
     | st.text(max_size=60).map(lambda text: f"name: a\ninstructions: |\n  {text}".encode())

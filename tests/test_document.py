@@ -12,7 +12,7 @@ from runtime import document
 from runtime.document import Document, Place
 from runtime.errors import Problem
 
-steady = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+steady = settings(max_examples=150)
 
 
 def read(text: str) -> Document:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runtime.hours import Hours, Opening, hours_in, opening, read_hours, read_range, write_range, zones
 
-steady = settings(max_examples=60, derandomize=True, deadline=None, database=None)
+steady = settings(max_examples=60)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

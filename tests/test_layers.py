@@ -11,7 +11,7 @@ from runtime import document
 from runtime.document import Document
 from runtime.layers import environments, layered, merge, origins
 
-steady = settings(max_examples=150, derandomize=True, deadline=None, database=None)
+steady = settings(max_examples=60)
 
 
 def read(text: str, file: str = "desk.yaml") -> Document:

@@ -76,7 +76,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(sorted(_READERS)), st.dictionaries(st.sampled_from(["item", "response", "error", "session"]), JSON)
 )

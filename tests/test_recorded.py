@@ -128,7 +128,7 @@ JUNK = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=200, phases=[Phase.generate])
 @given(st.data())
 def test_whatever_stands_in_a_file_is_played_or_told(whole: list[dict[str, Any]], data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(sorted({line["event"]["type"] for line in whole[1:]})))

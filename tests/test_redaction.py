@@ -246,7 +246,7 @@ def test_a_secret_is_readable_nowhere(secret: str) -> None:
     assert [one for one in readable(secret) if not is_the_authors(one[1])] == []
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(SAID)
 def test_words_and_numbers_of_any_kind_are_readable_nowhere(said: str) -> None:
     assert [one for one in readable(said) if not is_the_authors(one[1])] == []

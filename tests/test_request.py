@@ -64,7 +64,7 @@ def test_values_that_are_dots_only_together_are_refused_too() -> None:
 anything = st.text() | st.text(alphabet="./\\%?#&=:@;,+ \r\n\t\0eE2fF[]{}") | st.integers() | st.booleans()
 
 
-@settings(max_examples=500, derandomize=True, deadline=None, database=None)
+@settings(max_examples=500)
 @given(anything, anything, anything)
 def test_no_value_changes_scheme_or_host_or_leaves_its_place(segment: Any, part: Any, asked: Any) -> None:
     url = "https://shop.example.com:8443/orders/{{ a }}/x-{{ b }}?q={{ c }}&shop={{ shop }}"

@@ -272,7 +272,7 @@ def tell(talk: Conversation, deeds: list[Any], before: list[Any], greeting: str)
                     talk.used(*each)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(DEEDS, st.lists(ANSWERS, max_size=2)), max_size=4),
     st.lists(ANSWERS, max_size=1),

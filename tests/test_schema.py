@@ -18,7 +18,7 @@ from runtime.document import Document, Place
 from runtime.schema import Schema
 from tests.house import calls_made
 
-steady = settings(max_examples=100, derandomize=True, deadline=None, database=None)
+steady = settings(max_examples=100)
 
 
 def problems(raw: dict[str, Any], text: str) -> list[str]:

@@ -175,7 +175,7 @@ verbs = st.sampled_from(["if ", "endif", "for x in ", "set y = ", "is ", "not ",
 pieces = braces | nouns | verbs | st.sampled_from("()[]")
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None)
+@settings(max_examples=300)
 @given(st.text(max_size=30) | st.lists(pieces, max_size=12).map("".join))
 def test_any_text_gives_faults_within_it_or_renders(text: str) -> None:
     made = Template(text)

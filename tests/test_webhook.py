@@ -86,7 +86,7 @@ def test_unusable_sip_headers_are_left_out(headers: Any) -> None:
     assert deliver(payload).headers == ()
 
 
-@settings(max_examples=150, derandomize=True, database=None, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_any_signed_bytes_give_a_delivery_or_a_refusal(body: bytes) -> None:
     signed = sign(SECRET, "wh_1", int(time.time()), body)

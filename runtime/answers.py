@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from runtime import events as e
 from runtime.commands import Command, Record
-from runtime.greeting import GREETING
 from runtime.scene import Scene
-from runtime.session import is_models_own
+from runtime.session import GREETING, is_models_own
 from runtime.speech import Speech
 from runtime.wishes import GiveUp, Wish
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from runtime.receipt import Row
 from runtime.scenarios import ENDED_BY, Expectation, Response, Scenario, Use
+from runtime.session import GREETING
 from runtime.verdict import Verdict
-
-GREETING = "greeting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +156,14 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
 
 
 def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Difference]:
-    """Yield that a turn was never played, whatever it expects, but for one that only waits for the end."""
+    """Yield that a turn was never played, whatever it expects, but for one that judges the end and does nothing else.
+
+    To say nothing, and to hang up, changes no call that is over.
+    """
     turn = scenario.turns[at]
-    hangs_up = turn.deed is not None and turn.deed.kind == "hangs_up"
-    waits_for_end = any(each.field == "ended_by" for each in turn.expect)
-    if not played.turns[at].reached and (turn.deed or turn.model) and not hangs_up and not waits_for_end:
+    judges_end = any(each.field == "ended_by" for each in turn.expect)
+    does_nothing = turn.deed is None or (judges_end and turn.deed.kind in ("silent", "hangs_up"))
+    if not played.turns[at].reached and (turn.model or not does_nothing):
         told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
         yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
 

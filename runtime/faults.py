@@ -12,6 +12,9 @@ from runtime.runner import Line, Wire
 
 ON_PURPOSE = "the scenario says so"
 _CODES = {"model_unreachable": "server_error", "quota": "insufficient_quota"}
+SPEECHLESS = frozenset(_CODES)
+"""Causes with which no response says a word."""
+
 _REFUSALS = {"busy": 486, "no answer": 480, "refused": 403, "unknown number": 404}  # protocol 5.5
 
 
@@ -19,8 +22,7 @@ class FaultyLine:
     """A line with faults.
 
     `down` names causes of `on_failure`: with `attach_failed` no sideband opens, with `model_unreachable` or `quota`
-    no response succeeds. `transfers` says of the first, second … transfer why it fails, `""` for one that does not; the
-    last goes on.
+    no response succeeds. `transfers` says of the first, second … transfer why it fails; the last goes on.
     """
 
     def __init__(self, line: Line, down: Collection[str] = (), transfers: Sequence[str] = ()) -> None:
@@ -31,11 +33,12 @@ class FaultyLine:
 
     async def refer(self, call_id: str, to: str) -> None:
         """Relay a transfer, or refuse it. Raises `CallControlError`."""
-        fails = self._transfers.pop(0) if len(self._transfers) > 1 else next(iter(self._transfers), "")
+        if not self._transfers:
+            return await self._line.refer(call_id, to)
+        fails = self._transfers.pop(0) if len(self._transfers) > 1 else self._transfers[0]
         if fails in _REFUSALS:
             raise CallControlError(ON_PURPOSE, _REFUSALS[fails])
-        if not fails:  # else it is taken, and never leaves (protocol 3.6, trap 22)
-            await self._line.refer(call_id, to)
+        return None  # it is taken, and never leaves (protocol 3.6, trap 22)
 
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""
@@ -67,7 +70,7 @@ class _Speechless:
         async for message in self._wire.messages():
             event = json.loads(message)
             if event["type"] == "response.created":
-                await self._wire.send({"type": "response.cancel"})  # the caller hears nothing of it either
+                await self._wire.send({"type": "response.cancel"})
                 yield message
                 yield json.dumps({**event, "type": "response.done", "response": self._failed(event["response"])})
             elif not event["type"].startswith(("response.", "output_audio_buffer.")):

@@ -137,17 +137,16 @@ def scenario_files(paths: Sequence[Path]) -> list[Path]:
 def catalog_of(file: Path) -> Path:
     """Return the catalog's folder of a scenario file that is named alone.
 
-    It is `agents`, if the file is in there; else the nearest folder around it with defaults or agents; else `agents`.
+    It is `agents`, if the file is in there or beside it; else the file's own folder, if it holds agents, or the nearest
+    one around it with defaults; else `agents`.
     """
-    usual = Path(_USUAL)
-    if file.resolve().is_relative_to(usual.resolve()):
+    usual, here = Path(_USUAL), file.absolute().parent
+    if file.resolve().is_relative_to(usual.resolve()) or (here == Path.cwd() and usual.is_dir()):
         return usual
-    return next((folder for folder in file.absolute().parents if _holds_agents(folder)), usual)
-
-
-def _holds_agents(folder: Path) -> bool:
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
-    return any(name in DEFAULTS or is_agent_file([name]) for name in names)
+    if any(is_agent_file([name]) for name in os.listdir(here)):
+        return file.parent
+    found = _catalog_of(file)
+    return usual if found == file.parent else found
 
 
 def without_agents(paths: Sequence[Path], sources: Sequence[Source]) -> list[Problem]:

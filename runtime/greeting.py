@@ -12,13 +12,13 @@ from runtime.confirmation import Confirmation
 from runtime.limits import Limits
 from runtime.receipt import likeness
 from runtime.scene import Scene
+from runtime.session import GREETING
 from runtime.speech import Speech
 from runtime.turns import Turns
 
 HELLO_SECONDS = 6.0  # a "hello?" before we were attached is never told; then the agent speaks first after all
 GREETING_SECONDS = 30.0  # a greeting that is never heard to its end must not hold the caller's turns
 
-GREETING = "greeting"  # the line
 HELLO = "hello"  # the timer
 
 

@@ -38,6 +38,7 @@ from runtime.terminal import Paint, width
 PACE = 0.6  # of speech at a terminal: a person reads faster than anybody speaks
 PIPED_PACE = 0.2  # where nobody waits to read it
 PATIENCE_SECONDS = 5.0  # for an answer that does not come, before the next line is played all the same
+LOST_SECONDS = 60.0  # without a sign of an agent that was to say something
 ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
 MAX_SAID = 2_000  # characters: nobody says more in one go
 BREATH_SECONDS = 0.3  # before the next line that waits already: an agent ends calls when its last words were heard
@@ -433,7 +434,10 @@ class _Handset:
         deadline = loop.time() + PATIENCE_SECONDS
         while not met() and not call.ended.is_set():
             if busy():
-                await call.moved(None)
+                lost = loop.time() + LOST_SECONDS
+                await call.moved(lost)
+                if loop.time() >= lost:
+                    return
                 deadline = loop.time() + PATIENCE_SECONDS
             elif loop.time() >= deadline:
                 return

@@ -82,11 +82,12 @@ def _played(parts: Sequence[Part], jobs: Sequence[int], processes: int) -> Itera
     """
     lost, futures = [], dict[Future[Run], int]()
     with _pool(processes) as pool:
-        for at in jobs:
-            try:
-                futures[pool.submit(_play, parts[at])] = at
-            except BrokenProcessPool:
-                lost.append(at)
+        with _undisturbed():
+            for at in jobs:
+                try:
+                    futures[pool.submit(_play, parts[at])] = at
+                except BrokenProcessPool:
+                    lost.append(at)
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
@@ -102,12 +103,24 @@ def _played(parts: Sequence[Part], jobs: Sequence[int], processes: int) -> Itera
 
 
 @contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hear an interruption after the block: a process that is being made then would complain of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     """Make processes, and let none of them go on behind the block."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["runtime.rehearsal", "runtime.minds"])  # ours, before user code can be imported
     with TemporaryDirectory() as nowhere, chdir(nowhere):  # it looks for the standard library where it stands first
+        hears = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as it does for all its life
         forkserver.ensure_running()
+        signal.signal(signal.SIGINT, hears)
     pool = ProcessPoolExecutor(processes, context, _begin, (os.getcwd(),))
     try:
         yield pool
@@ -137,6 +150,7 @@ def _begin(folder: str) -> None:
     What tools print goes to standard error, and so does what their C code and their own processes do.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_command, name="switchboard-player", daemon=True).start()
     sys.stdout = sys.stderr

@@ -80,7 +80,7 @@ def _unknown(name: str, can: "_Can") -> ToolDefinition:
     async def nowhere(context: CallContext, arguments: str) -> str:
         raise ToolError(f"The scenario says nothing that {name} gives.")
 
-    return ToolDefinition(name, "", {"type": "object", "properties": {}}, written, can.invoking(nowhere))
+    return ToolDefinition(name, "", {"type": "object"}, written, can.invoking(nowhere))
 
 
 class _Can:

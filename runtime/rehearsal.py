@@ -102,7 +102,7 @@ async def perform(
             live=live,
             clock=shown,
             max_calls=0 if "over_capacity" in scenario.down else None,
-            through=lambda line: _with_faults(line, scenario, catalog),
+            through=lambda line: _with_faults(line, scenario),
             pace=1.0,
             mind=mind or stage,
         ) as made:
@@ -155,8 +155,7 @@ def _first_expression(scenario: Scenario) -> str:
     return f"{scenario.file}:{first.line}:{first.column}: " if first else ""
 
 
-def _with_faults(line: Line, scenario: Scenario, catalog: Catalog) -> Line:
+def _with_faults(line: Line, scenario: Scenario) -> Line:
     """Return a line on which what the scenario says goes wrong; where nothing does, the line itself."""
-    tools = [tool for agent in catalog.agents.values() for tool in agent.tools if tool.use == "transfer"]
-    given = [canned.error for name in {tool.name for tool in tools} for canned in scenario.canned.get(name, ())]
+    given = [canned.error for canned in scenario.canned.get("transfer", ())]
     return FaultyLine(line, scenario.down, given) if scenario.down or given else line

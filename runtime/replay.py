@@ -34,7 +34,6 @@ from runtime.commands import (
 from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines, quoted
 from runtime.errors import TemplateError, UnexpectedEvent, listing
-from runtime.greeting import GREETING
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages
@@ -43,7 +42,7 @@ from runtime.recorded import ENDED, STOPPED, Entry, Recording, declared_by, entr
 from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
-from runtime.session import LINE, SessionSettings
+from runtime.session import GREETING, LINE, SessionSettings
 from runtime.template import template
 from runtime.tool_calls import TOO_SLOW
 from runtime.unreadable import Watch

@@ -29,12 +29,13 @@ def outputs_of(response: Mapping[str, Any]) -> list[str | Use]:
     line = (response.get("metadata") or {}).get(LINE)
     items = response.get("output") or () if is_models_own(line) else ()
     outputs: list[str | Use] = []
-    for item in items:
+    for item in (item for item in items if isinstance(item, Mapping)):
         if item.get("type") == "function_call":
             outputs.append((str(item.get("name", "")), str(item.get("arguments", ""))))
         elif item.get("type") == "message":
             parts = item.get("content") or ()
-            words = " ".join(str(part.get("transcript") or part.get("text") or "") for part in parts).strip()
+            known = (part for part in parts if isinstance(part, Mapping))
+            words = " ".join(str(part.get("transcript") or part.get("text") or "") for part in known).strip()
             outputs += [words] if words else []
     return outputs
 

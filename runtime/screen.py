@@ -195,7 +195,7 @@ def _data(text: Any) -> Any:
     """Return what JSON text says, or the text when it is none."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

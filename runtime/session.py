@@ -14,6 +14,7 @@ from runtime.incoming import IncomingCall
 from runtime.template import template
 
 LINE = "switchboard"  # the metadata key by which our own responses are recognised in the service's events
+GREETING = "greeting"  # the agent's first line
 ANSWER, AFTER = "answer", "after "  # the lines whose words the model finds; the second goes before a response's id
 
 _OPTIONAL = ("max_output_tokens", "tool_choice", "parallel_tool_calls", "reasoning", "truncation")

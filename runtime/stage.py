@@ -26,6 +26,7 @@ from runtime.expectations import (
     arguments_told,
     how_it_ended,
 )
+from runtime.faults import SPEECHLESS
 from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
 from runtime.ringing import Hands
@@ -39,7 +40,7 @@ from runtime.sound import samples, seconds_of
 SETTLED_SECONDS = 2.0  # of the call, after which nothing more follows by itself: longer than keys are gathered
 STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600
 ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
-NO_LINE = "I see."  # what a model says for which the scenario has no line, as the simulator's does
+NO_LINE = "(the scenario has no model line here)"  # what a model says then, and no expectation is about
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class Stage:
         self._scenario = scenario
         self._is_scripted = is_scripted
         self._patience_seconds = patience_seconds
+        self._is_speechless = not scenario.down.isdisjoint(SPEECHLESS)
         self._opening = _Act()
         self._acts = [_Act() for _ in scenario.turns]
         self._act = self._opening if scenario.turns[0].deed else self._acts[0]
@@ -250,18 +252,20 @@ class Stage:
         """Note what the service and the host send each other."""
         self._stirred.set()
         event = fields.get("event", {})
-        item, response = event.get("item") or {}, event.get("response") or {}
+        item, response = _inner(event, "item"), _inner(event, "response")
         match what, event.get("type"):
             case "client_event", "conversation.item.create" if item["type"] == "function_call_output":
                 self._give_result(item["call_id"], item["output"])
             case "server_event", "response.created":
-                self._line_of[str(response.get("id"))] = (response.get("metadata") or {}).get(LINE, "")
+                self._line_of[str(response.get("id"))] = str(_inner(response, "metadata").get(LINE, ""))
+            case "server_event", _ if self._is_speechless:
+                pass  # nobody hears what a response says that is broken on purpose
             case "server_event", "output_audio_buffer.started":
                 self._act_of[str(event.get("response_id"))] = self._act
                 if self._act.milliseconds is None:
                     self._act.milliseconds = (asyncio.get_running_loop().time() - self._deed_at) * 1000
             case "server_event", "response.output_audio_transcript.done":
-                self._say(str(event.get("response_id")), event.get("transcript", "").strip())
+                self._say(str(event.get("response_id")), str(event.get("transcript") or "").strip())
             case "server_event", "response.output_item.done" if item.get("type") == "function_call":
                 self._use(item)
             case "mind_failed", _:
@@ -271,17 +275,20 @@ class Stage:
         """Note what was said, in the turn in which it began to be heard: the caller may have interrupted it since."""
         act, line = self._act_of.get(response_id, self._act), self._line_of.get(response_id, "")
         if text:
+            act.tell("agent", text)
+        if text and not (self._is_scripted and text == NO_LINE):
             act.said.append(Said(text, "" if is_models_own(line) else line))
-            is_missing = self._is_scripted and text == NO_LINE
-            act.tell("agent", f"{text} (the scenario has no model line here)" if is_missing else text)
 
     def _use(self, item: Mapping[str, Any]) -> None:
         if item.get("status", "completed") != "completed":
             return  # it was interrupted, and nobody runs it
-        self._act.used[item["call_id"]] = Used(item["name"], item["arguments"])
-        self._act.tell("tool", f"{item['name']}{arguments_told(item['arguments'])}")
-        if (self._agent, item["name"]) not in self._waits_for_caller:
-            self._running[item["call_id"]] = self._act
+        call_id, name, arguments = (str(item.get(key) or "") for key in ("call_id", "name", "arguments"))
+        if not call_id:
+            return  # a wish that nobody could answer, so that the host does not hear of it
+        self._act.used[call_id] = Used(name, arguments)
+        self._act.tell("tool", f"{name}{arguments_told(arguments)}")
+        if (self._agent, name) not in self._waits_for_caller:
+            self._running[call_id] = self._act
 
     def _give_result(self, call_id: str, output: str) -> None:
         self._running.pop(call_id, None)
@@ -343,11 +350,18 @@ def _why_impossible(use: Use, parameters: Mapping[str, Mapping[str, Any]]) -> tu
     """Return what stands in a model's line and why no model can do it: it has no such tool, or no such argument."""
     if use.tool not in parameters:
         return f"the model uses {use.tool}", "the model does not have it"
-    known = parameters[use.tool].get("properties", {})
-    if known and (unknown := [name for name in use.arguments if name not in known]):
-        near = did_you_mean(unknown[0], known) or f"It has {listing(list(known), 'and')}."
+    known = parameters[use.tool].get("properties")
+    if known is not None and (unknown := [name for name in use.arguments if name not in known]):
+        near = did_you_mean(unknown[0], known) or (
+            f"It has {listing(list(known), 'and')}." if known else "It has none."
+        )
         return f"the model uses {use.tool} with {unknown[0]}", f"it has no such argument. {near}"
     return None
+
+
+def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _interrupts(turn: Turn) -> bool:

@@ -7,7 +7,6 @@ import pytest
 
 from runtime import schema as schemas
 from runtime.expectations import (
-    GREETING,
     Moment,
     Played,
     PlayedTurn,
@@ -21,7 +20,8 @@ from runtime.expectations import (
 )
 from runtime.outcome import Outcome
 from runtime.receipt import Row
-from runtime.scenarios import ENDED_BY, Deed, Expectation, Scenario, Use
+from runtime.scenarios import ENDED_BY, Deed, Expectation, Response, Scenario, Use
+from runtime.session import GREETING
 from tests.test_scenarios import RINGS, scenario_of
 
 ROWS = (Row("voice", "marin", "cedar"), Row("tools", ["a", "b"], ["a", "b"]), Row("tracing", None, None))
@@ -182,9 +182,33 @@ def test_a_turn_that_was_never_played_fails_whatever_it_expects(wanted: tuple[st
     over = replace(TURN, agent="desk", reached=False, received=agrees)
     told = [each.field for each in compare(scenario, Played((over,), outcome="agent_hung_up"))]
     assert told == ["caller"]
-    waiting = replace(scenario, turns=(replace(turn, expect=expecting(("ended_by", "agent")).turns[0].expect),))
-    ended = Played((replace(over, outcome="agent_hung_up"),), outcome="agent_hung_up")
-    assert compare(waiting, ended) == [], "it only waits for the end"
+
+
+@pytest.mark.parametrize(
+    ("deed", "model", "fields"),
+    [
+        (None, (), []),
+        (Deed("silent", 60), (), []),
+        (Deed("hangs_up", True), (), []),
+        (Deed("says", "A table?"), (), ["caller"]),
+        (Deed("keys", "1"), (), ["caller"]),
+        (None, (Response(("Booked.",), (), 9, 9),), ["caller"]),
+    ],
+)
+def test_only_a_turn_that_does_nothing_but_judge_the_end_need_not_be_played(
+    deed: Deed | None, model: tuple[Response, ...], fields: list[str]
+) -> None:
+    judges = expecting(("ended_by", "agent"))
+    scenario = replace(judges, turns=(replace(judges.turns[0], deed=deed, model=model),))
+    ended = Played((replace(TURN, reached=False, outcome="agent_hung_up"),), outcome="agent_hung_up")
+    assert [each.field for each in compare(scenario, ended)] == fields
+
+
+def test_a_caller_who_hangs_up_after_the_end_is_told_where_nothing_judges_the_end() -> None:
+    hangs_up = expecting(("agent", "desk"))
+    scenario = replace(hangs_up, turns=(replace(hangs_up.turns[0], deed=Deed("hangs_up", True)),))
+    ended = Played((replace(TURN, agent="desk", reached=False),), outcome="agent_hung_up")
+    assert [each.field for each in compare(scenario, ended)] == ["caller"]
 
 
 def test_nothing_holds_in_a_turn_that_was_never_reached() -> None:

@@ -1,15 +1,17 @@
 """Scenarios with the real service, whose place the simulator's sessions without a telephone take on loopback."""
 
+import asyncio
 import io
 import json
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runtime import threads
 from runtime.errors import SettingsError, SoundError
@@ -306,6 +308,146 @@ def test_an_answer_that_never_comes_is_not_waited_for_for_ever() -> None:
     assert "the service was waited for, and gave no sign" in logged(played)
 
 
+# ── a service as none should be ───────────────────────────────────────────────────────────────────────────────
+
+
+class Odd:
+    """A service that answers "Yes.", unless a test overrides what it does with one event."""
+
+    def __init__(self) -> None:
+        self.received: list[Any] = []
+        self.made = 0
+
+    async def serve(self, socket: WebSocket) -> None:
+        await socket.accept()
+        self.socket = socket
+        session = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+        await self.send("session.created", session=session)
+        with suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                event = json.loads(await socket.receive_text())
+                self.received.append(event)
+                if event["type"] == "session.update":
+                    await self.send("session.updated", session=event["session"])
+                elif event["type"] == "response.create":
+                    await self.create(event)
+                elif event["type"] == "response.cancel":
+                    await self.cancel(event)
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.socket.send_text(json.dumps({"type": kind, **fields}))
+
+    async def begin(self, event: Any) -> dict[str, Any]:
+        self.made += 1
+        response = {"id": f"resp_{self.made}", "metadata": event.get("response", {}).get("metadata")}
+        await self.send("response.created", response=response)
+        return response
+
+    async def say(self, response: dict[str, Any], text: Any) -> None:
+        await self.send("response.output_text.delta", response_id=response["id"], delta=text)
+        await self.send("response.output_text.done", response_id=response["id"], item_id="item_1", text=text)
+
+    async def done(self, response: dict[str, Any], status: str = "completed") -> None:
+        await self.send("response.done", response={**response, "status": status})
+
+    async def create(self, event: Any) -> None:
+        response = await self.begin(event)
+        await self.say(response, "Casa Nova, hello." if self.made == 1 else "Yes.")
+        await self.done(response)
+
+    async def cancel(self, event: Any) -> None:
+        """Overridden where somebody interrupts."""
+
+
+def odd(service: Odd, plan: Any) -> Played:
+    kept: list[Played] = []
+
+    async def work() -> None:
+        async with serving(Starlette(routes=[WebSocketRoute("/v1/realtime", service.serve)])) as url:
+            endpoint = Endpoint(f"{url.replace('http', 'ws')}/v1", KEY)
+            kept.append(await perform(plan, catalog(GREETS), live=endpoint))
+
+    clock.run(work(), threads.at_work)
+    return kept[0]
+
+
+class Drops(Odd):
+    async def create(self, event: Any) -> None:
+        if len([each for each in self.received if each["type"] == "response.create"]) > 1:
+            await super().create(event)
+
+
+def test_a_greeting_that_was_asked_for_twice_does_not_keep_the_caller_waiting() -> None:
+    """Trap 7: the first request was swallowed."""
+    played = odd(Drops(), scenario(says("Hello?"), says("And?")))
+    assert [said(turn) for turn in (played.opening, *played.turns)] == [("Casa Nova, hello.",), ("Yes.",), ("Yes.",)]
+    assert "gave no sign" not in str(logged(played))
+
+
+class CancelsLate(Odd):
+    """The answer was whole when the cancel came, which is told late and without its id; the next one takes its time."""
+
+    async def create(self, event: Any) -> None:
+        response = await self.begin(event)
+        if self.made == 2:
+            self.open = response
+            await self.send("response.output_text.delta", response_id=response["id"], delta="Once")
+            return
+        if self.made == 3:
+            message = "Cancellation failed: no active response found"
+            await self.send("error", error={"code": "response_cancel_not_active", "message": message})
+            await asyncio.sleep(5)
+        await self.say(response, "Casa Nova, hello." if self.made == 1 else "Late, but whole.")
+        await self.done(response)
+
+    async def cancel(self, event: Any) -> None:
+        await self.say(self.open, " upon a time")
+        await self.done(self.open)
+
+
+def test_a_cancel_that_came_too_late_costs_no_answer() -> None:
+    played = odd(CancelsLate(), scenario(says("Tell me."), {"caller": {"interrupts": "Stop!"}}))
+    assert said(played.turns[1]) == ("Late, but whole.",)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"type": "response.output_item.done", "item": {"type": "function_call", "name": "table_for"}},
+        {"type": "response.output_text.done", "response_id": "resp_2", "text": None},
+        {"type": "response.output_item.done", "item": None},
+        {"type": "conversation.item.added", "item": [1]},
+        {"type": "rate_limits.updated"},
+        {"type": "error"},
+        {"no": "type"},
+    ],
+    ids=lambda event: str(event)[:60],
+)
+def test_whatever_a_service_leaves_out_ends_no_call(kind: dict[str, Any]) -> None:
+    class LeavesOut(Odd):
+        async def create(self, event: Any) -> None:
+            await self.socket.send_text(json.dumps(kind))
+            await self.socket.send_text("no json")
+            await super().create(event)
+
+    played = odd(LeavesOut(), scenario(says("Hello?"), says("And?")))
+    assert [said(turn) for turn in played.turns] == [("Yes.",), ("Yes.",)]
+    assert played.outcome == ""
+
+
+def test_a_caller_who_may_not_interrupt_is_answered_when_the_agent_is_done() -> None:
+    held = GREETS + "turn_detection: {type: server_vad, interrupt_response: false}\n"
+    peer, played = play(held, (LONG, "I stop."), scenario(says("Tell me."), {"caller": {"interrupts": "Stop!"}}))
+    assert [said(turn) for turn in played.turns] == [(LONG,), ("I stop.",)]
+    assert peer.errors == []
+
+
+@pytest.mark.parametrize("cause", ["quota", "model_unreachable"])
+def test_what_a_response_says_that_is_broken_on_purpose_is_heard_by_nobody(cause: str) -> None:
+    plan = scenario({"expect": {"ended_by": "service", "says": "Casa Nova"}}, down=cause)
+    assert [each.field for each in compare(plan, odd(Odd(), plan))] == ["says.contains"]
+
+
 # ── sound ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -318,6 +460,23 @@ def recording(seconds: float = 1.0, *, rate: int = 24_000, channels: int = 1, wi
         sound.setsampwidth(width)
         sound.writeframes(b"\x00\x40" * round(seconds * rate * channels * width / 2))
     return file.getvalue()
+
+
+def test_a_recording_with_a_pause_is_heard_to_its_end(tmp_path: Path) -> None:
+    tone, pause = recording(1.0)[44:], bytes(2 * round(0.7 * 24_000))
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(24_000)
+        sound.writeframes(tone + pause + tone)
+    (tmp_path / "caller.wav").write_bytes(file.getvalue())
+    plan = scenario(
+        says("Hm, well.", audio="caller.wav"), says("Bye."), file=(tmp_path / "x.scenarios.yaml").as_posix()
+    )
+    _, played = play(GREETS, ("Go on.", "I see all of it.", "Goodbye."), plan)
+    assert said(played.turns[0])[-1:] == ("I see all of it.",)
+    assert said(played.turns[1]) == ("Goodbye.",)
 
 
 def test_a_recording_is_heard_as_a_turn(tmp_path: Path) -> None:

@@ -141,6 +141,16 @@ def is_alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.parametrize("seconds", [0.6, 1.2, 1.8])
+def test_an_interruption_while_it_begins_is_quiet(folder: Path, seconds: float) -> None:
+    with command(folder) as process:
+        assert process.stdout
+        select.select([process.stdout], [], [], seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode in (0, 130), err) == (True, "")
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_behind_whichever_way_it_ends(folder: Path, how: signal.Signals, tmp_path: Path) -> None:
     hangs = "import pathlib; pathlib.Path('began').touch()\n    while True: pass\n    if then"

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import itertools
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -18,16 +19,22 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from runtime.confirmation import BUSY
 from runtime.errors import CallControlError, SidebandError
 from runtime.realtime.control import Taken
+from runtime.realtime.messages import inner
 from runtime.realtime.sideband import open_socket
 from runtime.session import without_telephone
 from runtime.sound import SAMPLES_A_SECOND
 
+logger = logging.getLogger(__name__)
+
 START_SECONDS = 5.0  # until the service has said that the session stands, as for a call
 _CANCEL_SECONDS = 5.0  # until the service has said that a response has stopped
+_ANSWER_SECONDS = 30.0  # the longest that a caller who may not interrupt waits to be answered
 _CHUNK_SECONDS = 0.1
 _TURN_END_SECONDS = 8.0  # of silence, in which the service must have heard that a turn is over
+_LISTEN_SECONDS = 1.0  # of silence, before which it may not have heard yet that the caller spoke again
 _AS_HEARD = {"response.output_text.delta": "delta", "response.output_text.done": "text"}
 _SPOKEN = "response.output_audio_transcript"
 _NOT_FOR_US = {"output_audio_buffer.clear"}  # the buffer is the client's, here
@@ -125,6 +132,7 @@ class LiveCall:
         self._begun: set[str] = set()
         self._playing: set[str] = set()
         self._commits = 0
+        self._speaks = False
 
     @property
     def quiet(self) -> bool:
@@ -171,7 +179,7 @@ class LiveCall:
         while True:
             event = _event(await socket.recv())
             if event.get("type") == "error":
-                error = _inner(event, "error")
+                error = inner(event, "error")
                 raise CallControlError(str(error.get("message")), 400, error.get("code"), error.get("param"))
             if event.get("type") == kind:
                 return event
@@ -225,13 +233,20 @@ class LiveCall:
     async def _read(self, socket: ClientConnection) -> None:
         try:
             async for message in socket:
-                for event in self._as_by_telephone(_event(message)):
-                    self._hear(event)
+                self._take(_event(message))
         except ConnectionClosed:
             pass
         finally:
             self.close_code, self.close_reason = socket.close_code or 1006, socket.close_reason or ""
             self._over()
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        """The boundary of who listens to a call: one who breaks over an event does not end it."""
+        try:
+            for each in self._as_by_telephone(event):
+                self._hear(each)
+        except Exception:
+            logger.exception("an event of the service's could not be noted", extra={"call_id": self.call_id})
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         """Let the host hear an event."""
@@ -251,7 +266,7 @@ class LiveCall:
         if key := _AS_HEARD.get(kind):
             ending = kind.rpartition(".")[2]
             told = {**event, "type": f"{_SPOKEN}.{ending}", "transcript": event.get(key, "")}
-        response_id = str(event.get("response_id") or _inner(event, "response").get("id"))
+        response_id = str(event.get("response_id") or inner(event, "response").get("id"))
         is_said = told is not event or kind.startswith(_SPOKEN)
         if is_said and response_id in self._active and response_id not in self._begun:
             self._begun.add(response_id)
@@ -268,32 +283,38 @@ class LiveCall:
 
     def _note(self, event: Mapping[str, Any]) -> None:
         """Keep what tells whether the agent is done."""
-        item, response = _inner(event, "item"), _inner(event, "response")
+        item, response = inner(event, "item"), inner(event, "response")
         match event.get("type"):
             case "session.updated":
-                self.session = _inner(event, "session")
-            case "response.created":
+                self.session = inner(event, "session")
+            case "response.created":  # the one, also of several that were asked for since the first was lost
                 self._active.add(str(response.get("id")))
                 self.owes_answer = False
-                del self._asked[:1]
+                self._asked.clear()
             case "response.done":
                 self._active.discard(str(response.get("id")))
             case "response.output_item.done" if item.get("type") == "function_call":
                 self.owes_answer = item.get("status", "completed") == "completed"
             case "input_audio_buffer.committed":
-                self._commits += 1
+                self._commits, self._speaks = self._commits + 1, False
+            case "input_audio_buffer.speech_started":
+                self._speaks = True
             case "error":
-                event_id = _inner(event, "error").get("event_id")
-                if event_id in self._asked:
-                    self._asked.remove(event_id)
-                elif event_id is None:
-                    del self._asked[:1]
+                self._refused(inner(event, "error"))
+
+    def _refused(self, error: Mapping[str, Any]) -> None:
+        """Forget a request that was refused. A busy service may leave out which one it was (protocol 2.4, 3.4)."""
+        event_id = error.get("event_id")
+        if event_id in self._asked:
+            self._asked.remove(event_id)
+        elif event_id is None and error.get("code") == BUSY:
+            del self._asked[-1:]
 
     # ── the caller's hands ────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _detection(self) -> Mapping[str, Any]:
-        return _inner(_inner(_inner(self.session, "audio"), "input"), "turn_detection")
+        return inner(inner(inner(self.session, "audio"), "input"), "turn_detection")
 
     async def says(self, text: str) -> None:
         """Let the caller say something, in writing. Turn detection hears no text: what it would do, is done here."""
@@ -311,6 +332,7 @@ class LiveCall:
         self._hear({"type": transcribed, "item_id": item_id, "transcript": text})
         self._hear({"type": "input_audio_buffer.committed", "item_id": item_id})
         if self._detection.get("create_response", True):
+            await self._until_silent(_ANSWER_SECONDS)
             await self.send({"type": "response.create"})
         return None
 
@@ -319,8 +341,12 @@ class LiveCall:
         for response_id in self._playing.copy():
             self._hear(self._silence(response_id, "cleared"))
         if self._active:
-            await self._put({"type": "response.cancel"})
-        deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
+            await self._put({"type": "response.cancel", "event_id": f"caller_{next(self._serial)}"})
+        await self._until_silent(_CANCEL_SECONDS)
+
+    async def _until_silent(self, seconds: float) -> None:
+        """Wait until no response is being made: the service makes one at a time."""
+        deadline = asyncio.get_running_loop().time() + seconds
         while self._active and not self.ended.is_set() and asyncio.get_running_loop().time() < deadline:
             await self.moved(deadline)
 
@@ -332,10 +358,12 @@ class LiveCall:
         size = round(_CHUNK_SECONDS * SAMPLES_A_SECOND) * 2
         silence = bytes(size * round(_TURN_END_SECONDS / _CHUNK_SECONDS))
         sound, before = samples + silence, self._commits
+        listens = len(samples) + size * round(_LISTEN_SECONDS / _CHUNK_SECONDS)
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number, start in enumerate(range(0, len(sound), size), 1):
-            if self.ended.is_set() or (start >= len(samples) and (self._commits > before or not self._detection)):
+            is_heard = start >= listens and self._commits > before and not self._speaks
+            if self.ended.is_set() or is_heard or (start >= len(samples) and not self._detection):
                 return
             audio = base64.b64encode(sound[start : start + size]).decode()
             await self._put({"type": "input_audio_buffer.append", "audio": audio})
@@ -373,8 +401,3 @@ def _event(message: str | bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}

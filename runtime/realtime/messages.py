@@ -41,34 +41,35 @@ def _or_none(data: Mapping[str, Any], key: str) -> str | None:
     return _text(data, key) or None
 
 
-def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a mapping inside of data that came from outside, or an empty one."""
     value = data.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def _error(data: Mapping[str, Any]) -> e.Event:
-    error = _inner(data, "error")
+    error = inner(data, "error")
     code = _text(error, "code") or _text(error, "type")
     event_id = _or_none(error, "event_id")
     return e.ServiceRefused(code, _text(error, "message"), _or_none(error, "param"), event_id)
 
 
 def _created(data: Mapping[str, Any]) -> e.Event:
-    response = _inner(data, "response")
-    return e.ResponseCreated(_text(response, "id"), _or_none(_inner(response, "metadata"), LINE))
+    response = inner(data, "response")
+    return e.ResponseCreated(_text(response, "id"), _or_none(inner(response, "metadata"), LINE))
 
 
 def _done(data: Mapping[str, Any]) -> e.Event:
-    response = _inner(data, "response")
-    details = _inner(response, "status_details")
-    reason = _text(details, "reason") or _text(_inner(details, "error"), "code")
-    usage = _inner(response, "usage")
-    line = _or_none(_inner(response, "metadata"), LINE)
+    response = inner(data, "response")
+    details = inner(response, "status_details")
+    reason = _text(details, "reason") or _text(inner(details, "error"), "code")
+    usage = inner(response, "usage")
+    line = _or_none(inner(response, "metadata"), LINE)
     return e.ResponseDone(_text(response, "id"), _text(response, "status"), reason, usage, line)
 
 
 def _output_item(data: Mapping[str, Any]) -> e.Event | None:
-    item = _inner(data, "item")
+    item = inner(data, "item")
     if _text(item, "type") != "function_call" or not _text(item, "call_id"):
         return None
     if (_text(item, "status") or "completed") != "completed":
@@ -81,20 +82,20 @@ _KEYS = set("0123456789*#ABCD")
 
 _READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {
     "error": _error,
-    "session.updated": lambda data: e.SessionConfirmed(_inner(data, "session")),
+    "session.updated": lambda data: e.SessionConfirmed(inner(data, "session")),
     "input_audio_buffer.speech_started": lambda data: e.CallerSpoke(),
     "input_audio_buffer.committed": lambda data: e.CallerTurnEnded(),
     "input_audio_buffer.dtmf_event_received": lambda data: (
         e.DigitPressed(key) if (key := _text(data, "event")) in _KEYS else None
     ),
     "conversation.item.added": lambda data: e.ItemAdded(
-        _text(_inner(data, "item"), "id"), _or_none(data, "previous_item_id")
+        _text(inner(data, "item"), "id"), _or_none(data, "previous_item_id")
     ),
     "conversation.item.input_audio_transcription.completed": lambda data: e.Transcribed(
         _text(data, "item_id"), _text(data, "transcript")
     ),
     "conversation.item.input_audio_transcription.failed": lambda data: e.TranscriptionFailed(
-        _text(_inner(data, "error"), "message")
+        _text(inner(data, "error"), "message")
     ),
     _SAYING: lambda data: e.AgentSaying(_text(data, "response_id"), _text(data, "delta")),
     "response.output_audio_transcript.done": lambda data: e.AgentSaid(

@@ -111,7 +111,8 @@ class Difference:
 class Question:
     """What a judging model is asked about one expectation: whether a statement holds.
 
-    `conversation` is all so far, as `caller: …` and `agent: …`, and what of it the statement is about.
+    `conversation` is all so far, as `caller: …`, `agent: …`, `tool: …` and `result: …`, and what of it the statement is
+    about.
     """
 
     turn: int
@@ -181,7 +182,7 @@ def _question(scenario: Scenario, played: Played, at: int, expectation: Expectat
         moment
         for turn in (played.opening, *played.turns[: at + 1])
         for moment in turn.moments
-        if moment.who in ("caller", "agent")
+        if moment.who in ("caller", "agent", "tool", "result")
     ]
     told = "\n".join(f"{moment.who}: {moment.what}" for moment in so_far)
     turn = played.turns[at]

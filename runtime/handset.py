@@ -43,6 +43,8 @@ ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
 MAX_SAID = 2_000  # characters: nobody says more in one go
 BREATH_SECONDS = 0.3  # before the next line that waits already: an agent ends calls when its last words were heard
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 PROMPT = "> "
 HELP = """Type what you say, and press Enter. Besides:
   /keys 1#            press keys: 0 to 9, * and #
@@ -452,17 +454,20 @@ def _asks_into_silence(response: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def _interrupts(hang_up: Callable[[], None]) -> Iterator[None]:
-    """Hang up at the first Ctrl-C; at the second one, everything ends at once."""
+    """Hang up at the first Ctrl-C, or when the terminal is closed; at the second one, everything ends at once."""
     loop = asyncio.get_running_loop()
 
     def interrupted() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
+        for each in _ENDS:
+            loop.remove_signal_handler(each)
         hang_up()
 
     with contextlib.suppress(NotImplementedError):  # a system without signals in loops
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+        for each in _ENDS:
+            loop.add_signal_handler(each, interrupted)
     try:
         yield
     finally:
         with contextlib.suppress(NotImplementedError):
-            loop.remove_signal_handler(signal.SIGINT)
+            for each in _ENDS:
+                loop.remove_signal_handler(each)

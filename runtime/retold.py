@@ -14,7 +14,7 @@ from runtime import document
 from runtime.built_in import HAND_OFF
 from runtime.recorded import ENDED, Entry, Recording
 from runtime.saving import outputs_of
-from runtime.scenarios import ENDED_BY
+from runtime.scenarios import ENDED_BY, SETTLED_SECONDS
 from runtime.session import LINE
 
 _FEW_SECONDS = 5.0  # keys that come within them are pressed in one go
@@ -132,8 +132,9 @@ class _Retelling:
         self._pressed_at = at
 
     def _measure_silence(self, at: float) -> None:
+        """Tell how long the caller was silent: this turn and the one before it last for a moment of that, too."""
         if self._silent_since is not None:
-            self._turn["caller"]["silent"] = max(1, math.ceil(at - self._silent_since))
+            self._turn["caller"]["silent"] = max(1.0, round(at - self._silent_since - 2 * SETTLED_SECONDS, 1))
             self._silent_since = None
 
     def _end(self, outcome: str, at: float) -> None:
@@ -142,7 +143,8 @@ class _Retelling:
             self._caller("hangs_up", True, at)
         elif ended_by in ("silence", "duration") and self._silent_since is None:
             self._caller("silent", max(1, math.ceil(at - self._quiet_since)), at)
-        self._measure_silence(at + 1)
+        if self._silent_since is not None:  # who is silent for longer than that hears no more
+            self._turn["caller"]["silent"] = max(1, math.ceil(at - self._silent_since) + 1)
         if ended_by is not None:
             self._expect("ended_by", ended_by)
 

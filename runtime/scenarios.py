@@ -44,6 +44,9 @@ ENDED_BY: Mapping[str, str] = {
 }
 """Who or what ended a call in the words of scenarios, by its outcome."""
 
+SETTLED_SECONDS = 2.0
+"""Of the call, after which nothing more follows in a turn by itself: longer than keys are gathered."""
+
 _EMPTY_CURE = "Begin with '- scenario: ' and what happens in it."
 
 

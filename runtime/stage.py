@@ -31,13 +31,12 @@ from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
 from runtime.ringing import Hands
 from runtime.runner import Runner
-from runtime.scenarios import Deed, Response, Scenario, Turn, Use
+from runtime.scenarios import SETTLED_SECONDS, Deed, Response, Scenario, Turn, Use
 from runtime.session import LINE, is_models_own
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
 from runtime.sound import samples, seconds_of
 
-SETTLED_SECONDS = 2.0  # of the call, after which nothing more follows by itself: longer than keys are gathered
 STUCK_SECONDS = 900.0  # of the call: the longest that a tool may take is 600
 ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
 NO_LINE = "(the scenario has no model line here)"  # what a model says then, and no expectation is about
@@ -268,8 +267,9 @@ class Stage:
                 self._say(str(event.get("response_id")), str(event.get("transcript") or "").strip())
             case "server_event", "response.output_item.done" if item.get("type") == "function_call":
                 self._use(item)
-            case "mind_failed", _:
+            case "mind_failed", _:  # to be asked again would help nobody
                 self.failure = self.failure or fields["error"]
+                self._over.set()
 
     def _say(self, response_id: str, text: str) -> None:
         """Note what was said, in the turn in which it began to be heard: the caller may have interrupted it since."""

@@ -229,7 +229,7 @@ TALK = Played(
 
 
 def test_a_judge_is_asked_with_the_conversation_and_told_what_the_statement_is_about() -> None:
-    conversation = "caller: At eight?\nagent: Yes."
+    conversation = "caller: At eight?\ntool: find\nagent: Yes."
     said = "Casa Nova, hello. We have  one,\nat “eight”."
     assert questions(JUDGED, TALK) == [
         Question(0, "was polite", conversation),

@@ -268,7 +268,9 @@ def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
 
 def test_a_conversation_is_added_to_a_file_that_holds_others(typed: Typed, desk: Catalog, tmp_path: Path) -> None:
     file = tmp_path / "desk.scenarios.yaml"
-    first = "# Ours.\n- scenario: a call to desk\n  call: {called: '+15550100001'}\n  turns: [{caller: {keys: '1'}}]\n"
+    first = (
+        "# Ours.\n- scenario: a call to desk\n  call: {called: '+15550100001'}\n  turns: [{expect: {agent: desk}}]\n"
+    )
     file.write_text(first, "utf-8")
     typed(desk, save=file)
     read, problems = scenarios.read(file.read_bytes(), file.name)
@@ -392,11 +394,12 @@ def test_a_person_types_and_sees_what_was_said_in_its_place() -> None:
     assert person.leaves() == 0
 
 
-def test_ctrl_c_in_the_middle_of_speech_hangs_up_and_ends_the_call() -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_in_the_middle_of_speech_hangs_up_and_ends_the_call(how: signal.Signals) -> None:
     person = Person("clinic")
     person.sees("greeting")
     person.types("half a wo")
-    person.running.send_signal(signal.SIGINT)
+    person.running.send_signal(how)
     person.sees("caller_hung_up")
     assert person.leaves() == 0
     assert "Traceback" not in person.seen

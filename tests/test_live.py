@@ -448,6 +448,16 @@ def test_what_a_response_says_that_is_broken_on_purpose_is_heard_by_nobody(cause
     assert [each.field for each in compare(plan, odd(Odd(), plan))] == ["says.contains"]
 
 
+def test_what_an_agent_does_when_the_model_is_down_ends_as_by_telephone() -> None:
+    kitchen = "{name: kitchen, to: 'tel:+15550123456', when: About an order.}"
+    agent = (
+        GREETS
+        + f"tools: [{{use: transfer, destinations: [{kitchen}]}}]\non_failure: {{quota: {{transfer: kitchen}}}}\n"
+    )
+    plan = scenario({"expect": {"transfer": "kitchen", "ended_by": "transfer"}}, down="quota")
+    assert compare(plan, play(agent, (), plan)[1]) == []
+
+
 # ── sound ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

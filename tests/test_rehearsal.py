@@ -534,13 +534,18 @@ def test_without_a_judge_what_it_should_say_is_skipped_and_no_pass() -> None:
 class Breaks:
     """A mind that gives no answer."""
 
+    asked = 0
+
     async def reply(self, asked: Asked) -> Reply:
+        self.asked += 1
         raise ValueError("there is no such model")
 
 
 def test_a_model_that_gives_no_answer_is_never_a_pass() -> None:
     steps = [{"caller": {"says": "Hello."}, "expect": {"says": {"absent": "discount"}}}]
-    run = play(GREETS, steps, mind=Breaks())
+    mind = Breaks()
+    run = play(GREETS, [*steps, *steps], mind=mind)
+    assert mind.asked == 1, "the next answer would take as long"
     assert (run.judgment, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from runtime import document, schema
+from runtime import document, scenarios, schema
 from runtime.recorded import Entry, Recording
+from runtime.rehearsal import rehearse
 from runtime.retold import scenario_from
-from runtime.simulator import Silence, ToolUse, Turn
-from tests.house import MINIMAL
+from runtime.simulator import Keys, Silence, ToolUse, Turn
+from tests.house import MINIMAL, catalog
 from tests.test_replay import STEPS, record
 
 HAS_SCHEMA = (Path(__file__).parents[1] / "schemas" / "scenario.schema.json").is_file()
@@ -61,7 +62,7 @@ def test_each_kind_of_turn_is_there(rich: dict[bool, Recording]) -> None:
         {"says": "A reference?"},
         {"keys": "123"},
         {"keys": "4#"},
-        {"silent": 15},
+        {"silent": pytest.approx(10.5, abs=1.2)},  # beside the moments in which turns end
         {"says": "Ring me."},
         {"says": "Is it sure?"},
         {"says": "My invoice is wrong."},
@@ -132,3 +133,14 @@ def test_a_call_that_nobody_answered_is_a_scenario_too(tmp_path: Path) -> None:
     made = scenario(record(tmp_path, MINIMAL.replace("+15550100001", "+15550100009"), steps=STEPS[:1]))
     assert made["scenario"].startswith("nobody on 2")
     assert made["turns"] == [{"expect": {"ended_by": "no_agent"}}]
+
+
+def test_a_scenario_of_a_silence_that_the_caller_broke_passes_when_it_is_played(tmp_path: Path) -> None:
+    agent = MINIMAL + "greeting: Hello.\nlimits: {silence: {after_seconds: 12, lines: [There?], farewell: Bye.}}\n"
+    steps = (Turn("Hm.", ("Yes?",)), Keys("12", ("Twelve.",)), Silence(22), Turn("I am here.", ("Good.",)))
+    text = scenario_from(record(tmp_path, agent, steps=steps))
+    file, problems = scenarios.read(text.encode(), "x.scenarios.yaml")
+    assert problems == []
+    assert file is not None
+    run = rehearse(file.scenarios[0], catalog(agent))
+    assert [(each.field, each.instead) for each in run.differences] == []

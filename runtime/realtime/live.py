@@ -77,8 +77,8 @@ class LiveService:
         await self.calls[call_id].end()
 
     async def refer(self, call_id: str, to: str) -> None:
-        """Put the caller through: nobody is called, and the session is over as when the carrier has taken them."""
-        await self.calls[call_id].end()
+        """Put the caller through: nobody is called, and the call is over as when the carrier has taken them."""
+        self.calls[call_id].hangs_up()  # the socket stays open until the host has heard that this was relayed
 
     async def hang_up(self, call_id: str) -> None:
         """End the session."""

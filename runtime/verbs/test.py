@@ -197,7 +197,8 @@ def _watch_scenarios(
             due.played(opened)
         print("Watching; Ctrl-C ends this.", file=sys.stderr, flush=True)
         changed = next(filter(None, watching))
-        print(f"\n{some(sorted(map(_near, changed)))} changed.", file=sys.stderr, flush=True)
+        told = [path for path in changed if path.exists()] or changed  # editors make files for a moment
+        print(f"\n{some(sorted(map(_near, told)))} changed.", file=sys.stderr, flush=True)
         due.add(changed)
         began = time.monotonic()
         try:

@@ -232,6 +232,8 @@ class Stage:
             case "transferring":
                 self._act.transfers.append(fields["destination"])
                 self._act.tell("call", f"being put through to {fields['destination']}")
+            case "a tool beyond the limit was refused":
+                self._refuse(fields["tool"])
             case "hanging up":
                 self._reason = fields["reason"]
             case "ended":
@@ -289,6 +291,15 @@ class Stage:
         self._act.tell("tool", f"{name}{arguments_told(arguments)}")
         if (self._agent, name) not in self._waits_for_caller:
             self._running[call_id] = self._act
+
+    def _refuse(self, tool: str) -> None:
+        """Forget the latest use of a tool that was not run: the call had used as many as it may."""
+        uses = [(act, call_id) for act in self._acts for call_id, used in act.used.items() if used.tool == tool]
+        if uses:
+            act, call_id = uses[-1]
+            del act.used[call_id]
+            self._running.pop(call_id, None)
+            self.note(f"{tool} was not run: the limit of tool_calls is reached")
 
     def _give_result(self, call_id: str, output: str) -> None:
         self._running.pop(call_id, None)

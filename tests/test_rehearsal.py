@@ -402,6 +402,14 @@ def test_a_tool_that_takes_too_long_fails_the_scenario_unless_it_is_told_to() ->
     assert differences(play(late, steps, tools={"find_slowly": {"delay": 1}})) == []
 
 
+def test_a_tool_that_the_limit_refused_was_not_used() -> None:
+    limited = tool("find") + "limits: {tool_calls: 1}\n"
+    asks = {"caller": {"says": "A table?"}, "model": [{"calls": {"tool": "find", "arguments": {"people": 4}}}]}
+    steps = [{**asks, "expect": {"calls": "find"}}, {**asks, "expect": {"not_called": "find"}}]
+    assert differences(play(limited, steps)) == []
+    assert [each.field for each in play(tool("find"), steps).differences] == ["not_called"]
+
+
 # ── what is down ──────────────────────────────────────────────────────────────────────────────────────────────
 
 FALLS_BACK = """

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.foreign import inner
+
 NOTHING_SAID = "(The caller says nothing. It is your turn.)"
 INAUDIBLE = "(The caller said something that nobody understood.)"
 PENDING = "The result is not there yet."
@@ -158,7 +160,7 @@ class Reading:
             return
         self.choices += 1
         self.end = _text(choice, "finish_reason") or self.end
-        said = _inner(choice, "delta") or _inner(choice, "message")
+        said = inner(choice, "delta") or inner(choice, "message")
         self.words += _content(said) or _text(said, "refusal")
         wishes = said.get("tool_calls")
         for wish in wishes if isinstance(wishes, list) else ():
@@ -166,7 +168,7 @@ class Reading:
                 self._take_wish(wish)
 
     def _take_wish(self, piece: Mapping[str, Any]) -> None:
-        function = _inner(piece, "function")
+        function = inner(piece, "function")
         name, arguments = _text(function, "name"), function.get("arguments")
         wish = self._wish(piece.get("index"), _text(piece, "id"), name)
         wish.name = wish.name or name
@@ -202,11 +204,6 @@ def _content(said: Mapping[str, Any]) -> str:
     content = said.get("content")
     parts = content if isinstance(content, list) else ()
     return _text(said, "content") or "".join(_text(part, "text") for part in parts if isinstance(part, Mapping))
-
-
-def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _is_json(text: str) -> bool:

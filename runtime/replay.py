@@ -34,6 +34,7 @@ from runtime.commands import (
 from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines, quoted
 from runtime.errors import TemplateError, UnexpectedEvent, listing
+from runtime.foreign import inner
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
 from runtime.realtime import messages
@@ -225,15 +226,15 @@ def _watched(
 
 def _greeting_as_then(settings: SessionSettings, greeting: Greeting, recording: Recording) -> SessionSettings:
     """Return settings with a greeting where there was one: whether there is, holds the caller's first turns or not."""
-    asked = (_inner(entry.event, "response") for entry in recording.entries if entry.type == "response.create")
-    lines = (str(one.get("instructions")) for one in asked if _inner(one, "metadata").get(LINE) == GREETING)
+    asked = (inner(entry.event, "response") for entry in recording.entries if entry.type == "response.create")
+    lines = (str(one.get("instructions")) for one in asked if inner(one, "metadata").get(LINE) == GREETING)
     if (words := next(lines, None)) is not None:
         greets = replace(settings, greeting=quoted(words), interruptible=greeting.interruptible)
         return replace(greets, wait_for_caller=greeting.wait_for_caller)
     accepted: Mapping[str, Any] = next(
         (entry.event["session"] for entry in recording.entries if entry.type == "accept"), {}
     )
-    detection = _inner(_inner(_inner(accepted, "audio"), "input"), "turn_detection")
+    detection = inner(inner(inner(accepted, "audio"), "input"), "turn_detection")
     return settings if detection.get("create_response") is False else replace(settings, greeting=None)
 
 
@@ -248,7 +249,7 @@ def _texts(data: Any) -> Iterator[str]:
 def _doubtful(recording: Recording, arrival: e.CallArrived) -> Iterator[str]:
     """Yield the texts of today that would be others if what was not recorded were known, unreadable as it."""
     team = {name: role.agent for name, role in arrival.roles.items()}
-    told = [_inner(entry.event, "found") for entry in recording.entries if entry.type == "looked_up"]
+    told = [inner(entry.event, "found") for entry in recording.entries if entry.type == "looked_up"]
     for found in ({}, *told[:1]):
         for written, _ in _looked(arrival.match.agent, team, arrival.call, found):
             yield redaction.text(written)
@@ -386,7 +387,7 @@ class _Playing:
 
     def _hear(self, index: int, entry: Entry) -> None:
         """Take an event of the service's, unless it answers what nobody asks for today."""
-        response = entry.event.get("response_id") or _inner(entry.event, "response").get("id")
+        response = entry.event.get("response_id") or inner(entry.event, "response").get("id")
         if index in self._answers and index not in self._asked:
             if isinstance(response, str):
                 self._left_out.add(response)
@@ -583,7 +584,7 @@ def _requests(entries: Sequence[Entry]) -> tuple[dict[str, list[_Request]], set[
         elif entry.type == "session.updated" or _refuses_update(entry):
             answered("update", index)
         elif entry.type == "response.created":
-            line = _inner(_inner(entry.event, "response"), "metadata").get(LINE)
+            line = inner(inner(entry.event, "response"), "metadata").get(LINE)
             if line is not None:
                 answered(f"say {line}", index, latest=True)
     return requests, answers
@@ -595,7 +596,7 @@ def _request(entry: Entry) -> str:
         if entry.type == "session.update":
             return "update"
         if entry.type == "response.create":
-            return f"say {_inner(_inner(entry.event, 'response'), 'metadata').get(LINE, '')}"
+            return f"say {inner(inner(entry.event, 'response'), 'metadata').get(LINE, '')}"
         return ""
     if entry.type == "run_tool":
         return f"tool {entry.event.get('tool_call_id')}"
@@ -603,7 +604,7 @@ def _request(entry: Entry) -> str:
 
 
 def _refuses_update(entry: Entry) -> bool:
-    return entry.type == "error" and str(_inner(entry.event, "error").get("event_id")).startswith("update_")
+    return entry.type == "error" and str(inner(entry.event, "error").get("event_id")).startswith("update_")
 
 
 def _firings(entries: Iterable[Entry]) -> dict[str, list[tuple[int, float]]]:
@@ -616,18 +617,13 @@ def _firings(entries: Iterable[Entry]) -> dict[str, list[tuple[int, float]]]:
 
 
 def _declared_then(recording: Recording) -> frozenset[str]:
-    told = (_inner(entry.event, "session").get("tools") for entry in recording.entries if entry.direction != "in")
+    told = (inner(entry.event, "session").get("tools") for entry in recording.entries if entry.direction != "in")
     return declared_in([tool for tools in told if isinstance(tools, list) for tool in tools if isinstance(tool, dict)])
-
-
-def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _merged(session: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the service was told of a session, with one more update."""
-    audio = {**_inner(session, "audio"), **_inner(update, "audio")}
+    audio = {**inner(session, "audio"), **inner(update, "audio")}
     return {**session, **update, "audio": audio}
 
 

@@ -27,6 +27,7 @@ from runtime.expectations import (
     how_it_ended,
 )
 from runtime.faults import SPEECHLESS
+from runtime.foreign import inner
 from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
 from runtime.ringing import Hands
@@ -253,12 +254,12 @@ class Stage:
         """Note what the service and the host send each other."""
         self._stirred.set()
         event = fields.get("event", {})
-        item, response = _inner(event, "item"), _inner(event, "response")
+        item, response = inner(event, "item"), inner(event, "response")
         match what, event.get("type"):
             case "client_event", "conversation.item.create" if item["type"] == "function_call_output":
                 self._give_result(item["call_id"], item["output"])
             case "server_event", "response.created":
-                self._line_of[str(response.get("id"))] = str(_inner(response, "metadata").get(LINE, ""))
+                self._line_of[str(response.get("id"))] = str(inner(response, "metadata").get(LINE, ""))
             case "server_event", _ if self._is_speechless:
                 pass  # nobody hears what a response says that is broken on purpose
             case "server_event", "output_audio_buffer.started":
@@ -368,11 +369,6 @@ def _why_impossible(use: Use, parameters: Mapping[str, Mapping[str, Any]]) -> tu
         )
         return f"the model uses {use.tool} with {unknown[0]}", f"it has no such argument. {near}"
     return None
-
-
-def _inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 def _interrupts(turn: Turn) -> bool:

@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed
 
 from runtime.confirmation import BUSY
 from runtime.errors import CallControlError, SidebandError
+from runtime.foreign import inner
 from runtime.realtime.control import Taken
-from runtime.realtime.messages import inner
 from runtime.realtime.sideband import open_socket
 from runtime.session import without_telephone
 from runtime.sound import SAMPLES_A_SECOND

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime import events as e
+from runtime.foreign import inner
 from runtime.session import LINE
 
 # The most frequent messages, and the ones that we have no use for: not worth parsing.
@@ -39,12 +40,6 @@ def _text(data: Mapping[str, Any], key: str) -> str:
 
 def _or_none(data: Mapping[str, Any], key: str) -> str | None:
     return _text(data, key) or None
-
-
-def inner(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return a mapping inside of data that came from outside, or an empty one."""
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _error(data: Mapping[str, Any]) -> e.Event:

@@ -273,7 +273,8 @@ class LiveCall:
             self._playing.add(response_id)
             return [_playback("started", response_id), told]
         if kind == "response.done" and response_id in self._playing:
-            return [told, self._silence(response_id, "stopped")]
+            how = "cleared" if inner(event, "response").get("status") == "cancelled" else "stopped"
+            return [told, self._silence(response_id, how)]
         return [told]
 
     def _silence(self, response_id: str, how: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.foreign import inner
+from runtime.foreign import data_in, inner, text
 
 NOTHING_SAID = "(The caller says nothing. It is your turn.)"
 INAUDIBLE = "(The caller said something that nobody understood.)"
@@ -113,10 +113,7 @@ def _called(call_id: str, item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _as_object(arguments: str) -> str:
     """Return arguments that are an object in JSON: some servers parse their own history, and fail at less."""
-    try:
-        whole = isinstance(json.loads(arguments), dict)
-    except (ValueError, RecursionError):
-        whole = False
+    whole = isinstance(data_in(arguments), dict)
     return arguments if whole else json.dumps({"not_json": arguments}, ensure_ascii=False)
 
 
@@ -159,9 +156,9 @@ class Reading:
         if not isinstance(choice, Mapping):
             return
         self.choices += 1
-        self.end = _text(choice, "finish_reason") or self.end
+        self.end = text(choice, "finish_reason") or self.end
         said = inner(choice, "delta") or inner(choice, "message")
-        self.words += _content(said) or _text(said, "refusal")
+        self.words += _content(said) or text(said, "refusal")
         wishes = said.get("tool_calls")
         for wish in wishes if isinstance(wishes, list) else ():
             if isinstance(wish, Mapping):
@@ -169,8 +166,8 @@ class Reading:
 
     def _take_wish(self, piece: Mapping[str, Any]) -> None:
         function = inner(piece, "function")
-        name, arguments = _text(function, "name"), function.get("arguments")
-        wish = self._wish(piece.get("index"), _text(piece, "id"), name)
+        name, arguments = text(function, "name"), function.get("arguments")
+        wish = self._wish(piece.get("index"), text(piece, "id"), name)
         wish.name = wish.name or name
         wish.arguments += (
             arguments if isinstance(arguments, str) else "" if arguments is None else json.dumps(arguments)
@@ -194,16 +191,11 @@ class Reading:
         return Answer(_THOUGHTS.sub("", self.words).strip(), tuple(wishes), self.end)
 
 
-def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    return value if isinstance(value, str) else ""
-
-
 def _content(said: Mapping[str, Any]) -> str:
     """Return words, also where a server sends them in parts."""
     content = said.get("content")
     parts = content if isinstance(content, list) else ()
-    return _text(said, "content") or "".join(_text(part, "text") for part in parts if isinstance(part, Mapping))
+    return text(said, "content") or "".join(text(part, "text") for part in parts if isinstance(part, Mapping))
 
 
 def _is_json(text: str) -> bool:
@@ -250,10 +242,7 @@ def case(rule: str, conversation: str) -> list[dict[str, Any]]:
 def verdict(words: str) -> tuple[bool, str] | None:
     """Return whether a judge found the rule kept, and why; None for an answer that is no verdict."""
     fenced = _FENCE.match(words.strip())
-    try:
-        found = json.loads(fenced.group(1) if fenced else words)
-    except (ValueError, RecursionError):
-        return None
+    found = data_in(fenced.group(1) if fenced else words)
     if not isinstance(found, dict) or not isinstance(found.get("passed"), bool):
         return None
-    return found["passed"], _text(found, "reason").strip()
+    return found["passed"], text(found, "reason").strip()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.foreign import data_in
 from runtime.receipt import Row
 from runtime.scenarios import ENDED_BY, Expectation, Response, Scenario, Use
 from runtime.session import GREETING
@@ -263,7 +264,7 @@ class _Comparison:
         if any(_fits(wanted, used) for used in same):
             return None if self._has_its_own(wanted) else (f"{expected}, beside the others", _often(len(same)))
         if same:
-            return expected, "; ".join(f"it was called{_with(_read(used.arguments))}" for used in same)
+            return expected, "; ".join(f"it was called{arguments_told(used.arguments)}" for used in same)
         others = ", ".join(dict.fromkeys(used.tool for used in self.turn.used))
         return expected, f"only {others} was called" if others else "no tool was called"
 
@@ -277,7 +278,7 @@ class _Comparison:
 
     def not_called(self, _: str, wanted: str) -> "_Told":
         found = [used for used in self.turn.used if used.tool == wanted]
-        told = "; ".join(f"it was called{_with(_read(used.arguments))}" for used in found)
+        told = "; ".join(f"it was called{arguments_told(used.arguments)}" for used in found)
         return (f"{wanted} is not called", told) if found else None
 
     def handoff(self, _: str, wanted: str) -> "_Told":
@@ -405,7 +406,7 @@ def _covers(wanted: Any, found: Any) -> bool:
 
 
 def _fits(wanted: Use, used: Used) -> bool:
-    return used.tool == wanted.tool and _covers(wanted.arguments, _read(used.arguments))
+    return used.tool == wanted.tool and _covers(wanted.arguments, data_in(used.arguments, used.arguments))
 
 
 def _assigned(wish: int, wishes: Sequence[Use], used: Sequence[Used], taken: dict[int, int], seen: set[int]) -> bool:
@@ -423,16 +424,9 @@ def _often(times: int) -> str:
     return "it was called only once" if times == 1 else f"it was called only {times} times"
 
 
-def _read(arguments: str) -> Any:
-    try:
-        return json.loads(arguments)
-    except (ValueError, RecursionError):
-        return arguments
-
-
 def arguments_told(written: str) -> str:
     """Return a tool's arguments, written as JSON, for people: ` with people: 4`, or `""` for none."""
-    return _with(_read(written))
+    return _with(data_in(written, written))
 
 
 def _with(arguments: Any) -> str:

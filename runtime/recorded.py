@@ -18,6 +18,7 @@ from runtime import commands as c
 from runtime import events as e
 from runtime import redaction
 from runtime.errors import SettingsError
+from runtime.foreign import data_in
 from runtime.roles import Role, Roles
 
 VERSION = 1
@@ -188,10 +189,7 @@ def _told(event: e.Event, record: c.Record, at: float) -> Iterator[Entry]:
 
 def service_entry(message: str | bytes, at: float) -> Entry:
     """Return a message of the service's as an entry; of one that cannot be read, its length."""
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        data = None
+    data = data_in(message)
     return Entry(at, "in", data if isinstance(data, dict) else {"type": "unreadable", "characters": len(message)})
 
 

@@ -4,7 +4,6 @@ The words are those of `schemas/scenario.schema.json`. Tools give what they gave
 their unreadable stand-ins are what is said, and nothing is expected of words.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 from runtime import document
 from runtime.built_in import HAND_OFF
+from runtime.foreign import data_in
 from runtime.recorded import ENDED, Entry, Recording
 from runtime.saving import outputs_of
 from runtime.scenarios import ENDED_BY, SETTLED_SECONDS
@@ -190,7 +190,7 @@ class _Retelling:
         name, output = str(event.get("name")), str(event.get("output", ""))
         if name.startswith(HAND_OFF):
             return
-        canned: dict[str, Any] = {"error": output} if event.get("failed") else {"result": _data(output)}
+        canned: dict[str, Any] = {"error": output} if event.get("failed") else {"result": data_in(output, output)}
         seconds = event.get("seconds")
         if isinstance(seconds, int | float) and seconds >= 1:
             canned["delay"] = round(seconds, 1)
@@ -207,7 +207,7 @@ def _transcripts(entries: tuple[Entry, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _used(name: str, arguments: str) -> str | dict[str, Any]:
-    data = _data(arguments)
+    data = data_in(arguments)
     return {"tool": name, "arguments": data} if isinstance(data, dict) and data else name
 
 
@@ -218,10 +218,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return _plain(value[0]) if len(value) == 1 else [_plain(inner) for inner in value]
     return value
-
-
-def _data(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

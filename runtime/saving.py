@@ -12,6 +12,7 @@ from typing import Any
 from runtime import document, scenarios
 from runtime.built_in import HAND_OFF
 from runtime.errors import SettingsError
+from runtime.foreign import data_in
 from runtime.scenarios import ENDED_BY, ScenarioFile
 from runtime.session import LINE, is_models_own
 
@@ -189,10 +190,7 @@ class Conversation:
 
 
 def _read(arguments: str) -> dict[str, Any] | None:
-    try:
-        read = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        return None
+    read = data_in(arguments or "{}")
     return read if isinstance(read, dict) else None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.commands import Record
+from runtime.foreign import data_in
 from runtime.overheard import overheard
 from runtime.receipt import Row
 from runtime.runner import Runner
@@ -150,14 +151,14 @@ class Screen:
     def _tool_called(self, record: Record) -> None:
         tool = record.fields["tool"]
         self.seen.add(f"tool called {tool}")
-        arguments = _data(record.private["arguments"])
+        arguments = data_in(record.private["arguments"], record.private["arguments"])
         shown = arguments if isinstance(arguments, dict) else {"": arguments}
         told = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in shown.items())
         self.line("tool", f"{tool}({told})")
 
     def _tool_finished(self, record: Record) -> None:
         tool, failed = record.fields["tool"], record.fields["failed"]
-        result = _data(record.private["result"])
+        result = data_in(record.private["result"], record.private["result"])
         verdict = self._verdict(not failed, f"{record.fields['seconds'] * 1000:.0f} ms")
         self.line("", f"→ {_told(result)} {verdict}")
         self.seen.add(f"tool {'failed' if failed else 'finished'} {tool}")
@@ -189,14 +190,6 @@ _MEANINGS = {
     "accepted": "with the complete session: model, instructions, voice, tools, tracing",
     "attached": "the sideband socket is open",
 }
-
-
-def _data(text: Any) -> Any:
-    """Return what JSON text says, or the text when it is none."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _told(value: Any) -> str:

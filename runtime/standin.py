@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from runtime.built_in import HAND_OFF
+from runtime.foreign import data_in, mapping_in, text
 from runtime.session import FREELY
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
@@ -96,7 +97,7 @@ class _Talk:
                 self._hear(_words(item))
             case "function_call", _:
                 self._names[item["call_id"]] = item["name"]
-                self._known |= _data(item.get("arguments"), dict) or {}
+                self._known |= mapping_in(text(item, "arguments"))
                 self._heard, self._wish = [], None
             case "function_call_output", _:
                 self._results.append(_told(self._names.get(item["call_id"], "The tool"), item["output"]))
@@ -198,7 +199,7 @@ def _told(name: str, output: str) -> str:
     """Return a tool's result as a sentence for the caller: what it says, or its content, shortly."""
     if name.startswith(HAND_OFF):
         return f"You are with {name.removeprefix(HAND_OFF)} now. What can I do for you?"
-    result = _data(output, object)
+    result = data_in(output)
     if isinstance(result, dict) and isinstance(result.get("say"), str) and result["say"]:
         return str(result["say"])
     if isinstance(result, dict):
@@ -216,12 +217,3 @@ def _value(value: Any) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 2].rstrip()} …"
-
-
-def _data(text: Any, kind: type) -> Any:
-    """Return what JSON text says, or None where it is no such thing."""
-    try:
-        data = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return data if isinstance(data, kind) else None

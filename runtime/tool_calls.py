@@ -3,7 +3,6 @@
 What our own tools do is not in here: a conversation knows who does it.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from runtime import events as e
 from runtime.commands import CancelTimer, Command, Record, RunTool, StartTimer
+from runtime.foreign import mapping_in
 from runtime.items import Items
 from runtime.scene import Scene
 from runtime.session import AFTER
@@ -115,8 +115,4 @@ class ToolCalls:
 
 def arguments_of(event: e.ToolCalled) -> Mapping[str, Any]:
     """Return a tool call's arguments; what the model wrote wrongly counts as nothing."""
-    try:
-        read = json.loads(event.arguments)
-    except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
+    return mapping_in(event.arguments)

@@ -4,7 +4,6 @@ It guesses nothing: two tools that match alike match both, and what is not in th
 said as "tomorrow" or "Friday" are counted from a day that is given.
 """
 
-import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import product
 from typing import Any
+
+from runtime.foreign import data_in
 
 Tool = Mapping[str, Any]
 """A function tool as the service is told of it: `name`, `description` and `parameters`, a JSON Schema."""
@@ -294,10 +295,7 @@ def _is_calendar(word: str) -> bool:
 
 
 def _structure(text: _Text, kind: str, asked: bool) -> Any:
-    try:
-        value = json.loads(text.whole)
-    except (ValueError, RecursionError):
-        value = None
+    value = data_in(text.whole)
     if isinstance(value, list if kind == "array" else dict):
         return value
     if kind == "array":

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed
 
 from runtime.confirmation import BUSY
 from runtime.errors import CallControlError, SidebandError
-from runtime.foreign import inner
+from runtime.foreign import inner, mapping_in
 from runtime.realtime.control import Taken
 from runtime.realtime.sideband import open_socket
 from runtime.session import without_telephone
@@ -177,7 +177,7 @@ class LiveCall:
     async def _answer_to(self, socket: ClientConnection, kind: str) -> Mapping[str, Any]:
         """Return the first event of a kind; an error that comes before it is the answer."""
         while True:
-            event = _event(await socket.recv())
+            event = mapping_in(await socket.recv())
             if event.get("type") == "error":
                 error = inner(event, "error")
                 raise CallControlError(str(error.get("message")), 400, error.get("code"), error.get("param"))
@@ -233,7 +233,7 @@ class LiveCall:
     async def _read(self, socket: ClientConnection) -> None:
         try:
             async for message in socket:
-                self._take(_event(message))
+                self._take(mapping_in(message))
         except ConnectionClosed:
             pass
         finally:
@@ -394,11 +394,3 @@ class LiveCall:
 
 def _playback(how: str, response_id: str) -> Mapping[str, Any]:
     return {"type": f"output_audio_buffer.{how}", "response_id": response_id}
-
-
-def _event(message: str | bytes) -> Mapping[str, Any]:
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}

@@ -1,11 +1,10 @@
 """The service's messages to our events. Distrusts every value; what it does not know, it leaves out."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime import events as e
-from runtime.foreign import inner
+from runtime.foreign import inner, mapping_in, text
 from runtime.session import LINE
 
 # The most frequent messages, and the ones that we have no use for: not worth parsing.
@@ -25,52 +24,44 @@ def read(message: str | bytes, *, hear_all: bool = False) -> e.Event | None:
     """
     if isinstance(message, str) and message.startswith(_UNUSED_STARTS) and not (hear_all and _SAYING in message[:80]):
         return None
-    try:
-        data = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    reader = _READERS.get(_text(data, "type")) if isinstance(data, dict) else None
+    data = mapping_in(message)
+    reader = _READERS.get(text(data, "type"))
     return reader(data) if reader else None
 
 
-def _text(data: Mapping[str, Any], key: str) -> str:
-    value = data.get(key)
-    return value if isinstance(value, str) else ""
-
-
 def _or_none(data: Mapping[str, Any], key: str) -> str | None:
-    return _text(data, key) or None
+    return text(data, key) or None
 
 
 def _error(data: Mapping[str, Any]) -> e.Event:
     error = inner(data, "error")
-    code = _text(error, "code") or _text(error, "type")
+    code = text(error, "code") or text(error, "type")
     event_id = _or_none(error, "event_id")
-    return e.ServiceRefused(code, _text(error, "message"), _or_none(error, "param"), event_id)
+    return e.ServiceRefused(code, text(error, "message"), _or_none(error, "param"), event_id)
 
 
 def _created(data: Mapping[str, Any]) -> e.Event:
     response = inner(data, "response")
-    return e.ResponseCreated(_text(response, "id"), _or_none(inner(response, "metadata"), LINE))
+    return e.ResponseCreated(text(response, "id"), _or_none(inner(response, "metadata"), LINE))
 
 
 def _done(data: Mapping[str, Any]) -> e.Event:
     response = inner(data, "response")
     details = inner(response, "status_details")
-    reason = _text(details, "reason") or _text(inner(details, "error"), "code")
+    reason = text(details, "reason") or text(inner(details, "error"), "code")
     usage = inner(response, "usage")
     line = _or_none(inner(response, "metadata"), LINE)
-    return e.ResponseDone(_text(response, "id"), _text(response, "status"), reason, usage, line)
+    return e.ResponseDone(text(response, "id"), text(response, "status"), reason, usage, line)
 
 
 def _output_item(data: Mapping[str, Any]) -> e.Event | None:
     item = inner(data, "item")
-    if _text(item, "type") != "function_call" or not _text(item, "call_id"):
+    if text(item, "type") != "function_call" or not text(item, "call_id"):
         return None
-    if (_text(item, "status") or "completed") != "completed":
+    if (text(item, "status") or "completed") != "completed":
         return None  # the caller interrupted while the arguments were written: half a wish is no wish
-    arguments = _text(item, "arguments") or "{}"
-    return e.ToolCalled(_text(item, "call_id"), _text(item, "name"), arguments, _text(data, "response_id"))
+    arguments = text(item, "arguments") or "{}"
+    return e.ToolCalled(text(item, "call_id"), text(item, "name"), arguments, text(data, "response_id"))
 
 
 _KEYS = set("0123456789*#ABCD")
@@ -81,25 +72,25 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], e.Event | None]] = {
     "input_audio_buffer.speech_started": lambda data: e.CallerSpoke(),
     "input_audio_buffer.committed": lambda data: e.CallerTurnEnded(),
     "input_audio_buffer.dtmf_event_received": lambda data: (
-        e.DigitPressed(key) if (key := _text(data, "event")) in _KEYS else None
+        e.DigitPressed(key) if (key := text(data, "event")) in _KEYS else None
     ),
     "conversation.item.added": lambda data: e.ItemAdded(
-        _text(inner(data, "item"), "id"), _or_none(data, "previous_item_id")
+        text(inner(data, "item"), "id"), _or_none(data, "previous_item_id")
     ),
     "conversation.item.input_audio_transcription.completed": lambda data: e.Transcribed(
-        _text(data, "item_id"), _text(data, "transcript")
+        text(data, "item_id"), text(data, "transcript")
     ),
     "conversation.item.input_audio_transcription.failed": lambda data: e.TranscriptionFailed(
-        _text(inner(data, "error"), "message")
+        text(inner(data, "error"), "message")
     ),
-    _SAYING: lambda data: e.AgentSaying(_text(data, "response_id"), _text(data, "delta")),
+    _SAYING: lambda data: e.AgentSaying(text(data, "response_id"), text(data, "delta")),
     "response.output_audio_transcript.done": lambda data: e.AgentSaid(
-        _text(data, "response_id"), _text(data, "item_id"), _text(data, "transcript")
+        text(data, "response_id"), text(data, "item_id"), text(data, "transcript")
     ),
     "response.created": _created,
     "response.done": _done,
     "response.output_item.done": _output_item,
-    "output_audio_buffer.started": lambda data: e.PlaybackStarted(_text(data, "response_id")),
-    "output_audio_buffer.stopped": lambda data: e.PlaybackEnded(_text(data, "response_id")),
-    "output_audio_buffer.cleared": lambda data: e.PlaybackEnded(_text(data, "response_id"), interrupted=True),
+    "output_audio_buffer.started": lambda data: e.PlaybackStarted(text(data, "response_id")),
+    "output_audio_buffer.stopped": lambda data: e.PlaybackEnded(text(data, "response_id")),
+    "output_audio_buffer.cleared": lambda data: e.PlaybackEnded(text(data, "response_id"), interrupted=True),
 }

@@ -6,7 +6,6 @@ is free; a server that sends it whole is understood as well. What was said in a 
 named and to no other.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from openai import DefaultHttpxClient, Omit, OpenAI
 
 from runtime import chat
 from runtime.errors import TextModelError, did_you_mean, some
+from runtime.foreign import data_in
 from runtime.threads import in_thread
 from runtime.verdict import Verdict
 
@@ -280,19 +280,12 @@ def _data(lines: Iterator[str]) -> Iterator[Any]:
         if line.startswith("data:"):
             streams = True
             said = line.removeprefix("data:").strip()
-            yield _DONE if said == _DONE else _json(said)
+            yield _DONE if said == _DONE else data_in(said)
         elif not streams:
             whole.append(line)
     if not streams:
-        yield _json("\n".join(whole))
+        yield data_in("\n".join(whole))
         yield _DONE
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # a comment, half a line of a server that fell over
-        return None
 
 
 def _wish(headers: httpx2.Headers) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime.receipt import holds
 from runtime.recorded import ENDED, Entry
-from runtime.session import AFTER, ANSWER, LINE, is_models_own
+from runtime.session import AFTER, ANSWER, is_models_own, line_of
 
 LATER_SECONDS = 1.0  # what is nearer comes from the network's haste, and not from what an author changed
 
@@ -137,7 +137,7 @@ def _act(entry: Entry, tools: Mapping[str, str]) -> _Act | None:
 
 
 def _asked(at: float, response: Mapping[str, Any]) -> _Act:
-    line = str((response.get("metadata") or {}).get(LINE, ""))
+    line = line_of(response)
     if is_models_own(line):
         is_after = line.startswith(AFTER)
         subject = "the model's answer after its tools" if is_after else "an answer to the caller"

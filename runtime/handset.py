@@ -22,6 +22,7 @@ from typing import Any
 from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean
+from runtime.foreign import inner
 from runtime.incoming import Headers
 from runtime.outcome import Outcome
 from runtime.ringing import CALLERS, Background, Hands, loopback
@@ -29,7 +30,7 @@ from runtime.runner import Runner, Witness
 from runtime.saving import Conversation, Saved, addition, outputs_of
 from runtime.scenarios import is_scenario_file
 from runtime.screen import HERE, Screen, errors_told
-from runtime.session import LINE
+from runtime.session import line_of
 from runtime.settings import Endpoint
 from runtime.simulator.mind import Asked, Mind
 from runtime.simulator.script import Reply, Script, ToolUse
@@ -298,9 +299,9 @@ class _Handset:
         """Show the caller's words, and take down what the real service answered, which no mind was asked for."""
         self.screen.hear(what, fields)
         event = fields.get("event", {})
-        response = event.get("response") or {}
+        response = inner(event, "response")
         match what, event.get("type"):
-            case "server_event", "response.created" if _asks_into_silence(response):
+            case "server_event", "response.created" if line_of(response).startswith("silence "):
                 self._was_silent()
             case "server_event", "response.done" if self.live is not None and (outputs := outputs_of(response)):
                 self.conversation.model(outputs)
@@ -445,11 +446,6 @@ class _Handset:
                 return
             else:
                 await call.moved(deadline)
-
-
-def _asks_into_silence(response: Mapping[str, Any]) -> bool:
-    """Tell whether a response is a line to a caller who says nothing."""
-    return str((response.get("metadata") or {}).get(LINE, "")).startswith("silence ")
 
 
 @contextmanager

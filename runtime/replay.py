@@ -43,7 +43,7 @@ from runtime.recorded import ENDED, STOPPED, Entry, Recording, declared_by, entr
 from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
-from runtime.session import GREETING, LINE, SessionSettings
+from runtime.session import GREETING, SessionSettings, line_of
 from runtime.template import template
 from runtime.tool_calls import TOO_SLOW
 from runtime.unreadable import Watch
@@ -227,7 +227,7 @@ def _watched(
 def _greeting_as_then(settings: SessionSettings, greeting: Greeting, recording: Recording) -> SessionSettings:
     """Return settings with a greeting where there was one: whether there is, holds the caller's first turns or not."""
     asked = (inner(entry.event, "response") for entry in recording.entries if entry.type == "response.create")
-    lines = (str(one.get("instructions")) for one in asked if inner(one, "metadata").get(LINE) == GREETING)
+    lines = (str(one.get("instructions")) for one in asked if line_of(one) == GREETING)
     if (words := next(lines, None)) is not None:
         greets = replace(settings, greeting=quoted(words), interruptible=greeting.interruptible)
         return replace(greets, wait_for_caller=greeting.wait_for_caller)
@@ -483,7 +483,7 @@ class _Playing:
             assert talk is not None, "a session is told in a conversation"
             self._ask("update", e.SessionConfirmed(talk.scene.settings.declared(held=talk.turns.held)))
         elif event["type"] == "response.create":
-            line = str(event["response"].get("metadata", {}).get(LINE, ""))
+            line = line_of(event["response"])
             self._ask(f"say {line}", *_said(f"resp_replay_{self._steps}", line))
 
     def _ask(self, what: str, *otherwise: e.Event) -> None:
@@ -583,10 +583,8 @@ def _requests(entries: Sequence[Entry]) -> tuple[dict[str, list[_Request]], set[
             answered(_ANSWERS[entry.type], index)
         elif entry.type == "session.updated" or _refuses_update(entry):
             answered("update", index)
-        elif entry.type == "response.created":
-            line = inner(inner(entry.event, "response"), "metadata").get(LINE)
-            if line is not None:
-                answered(f"say {line}", index, latest=True)
+        elif entry.type == "response.created" and (line := line_of(inner(entry.event, "response"))):
+            answered(f"say {line}", index, latest=True)
     return requests, answers
 
 
@@ -596,7 +594,7 @@ def _request(entry: Entry) -> str:
         if entry.type == "session.update":
             return "update"
         if entry.type == "response.create":
-            return f"say {inner(inner(entry.event, 'response'), 'metadata').get(LINE, '')}"
+            return f"say {line_of(inner(entry.event, 'response'))}"
         return ""
     if entry.type == "run_tool":
         return f"tool {entry.event.get('tool_call_id')}"

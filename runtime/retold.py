@@ -15,7 +15,7 @@ from runtime.foreign import data_in
 from runtime.recorded import ENDED, Entry, Recording
 from runtime.saving import outputs_of
 from runtime.scenarios import ENDED_BY, SETTLED_SECONDS
-from runtime.session import LINE
+from runtime.session import GREETING, line_of
 
 _FEW_SECONDS = 5.0  # keys that come within them are pressed in one go
 _WORDLESS = """\
@@ -152,14 +152,14 @@ class _Retelling:
 
     def _line(self, response: Mapping[str, Any], at: float) -> None:
         """Take a line that the host asked for: the caller of a scenario is silent for it, or hears it."""
-        line = str((response.get("metadata") or {}).get(LINE, ""))
+        line = line_of(response)
         if line.startswith("silence ") and self._silent_since is None:
             self._caller("silent", 1, at)
             self._silent_since = self._quiet_since
         words = str(response.get("instructions", "")).partition('"""')[2].rpartition('"""')[0]
         if not self._speech or not words:
             return
-        if line == "greeting":
+        if line == GREETING:
             self._expect("greeting", {"contains": words})
         else:
             says = self._turn.setdefault("expect", {}).setdefault("says", {"contains": []})

@@ -14,7 +14,7 @@ from runtime.built_in import HAND_OFF
 from runtime.errors import SettingsError
 from runtime.foreign import data_in
 from runtime.scenarios import ENDED_BY, ScenarioFile
-from runtime.session import LINE, is_models_own
+from runtime.session import is_models_own, line_of
 
 MAX_WRITTEN = 10_000  # characters of one answer or one tool's arguments; nobody says so much
 
@@ -27,8 +27,7 @@ Use = tuple[str, str]
 
 def outputs_of(response: Mapping[str, Any]) -> list[str | Use]:
     """Return what the model did by itself in a response, as `response.done` tells it: words and uses of tools."""
-    line = (response.get("metadata") or {}).get(LINE)
-    items = response.get("output") or () if is_models_own(line) else ()
+    items = response.get("output") or () if is_models_own(line_of(response)) else ()
     outputs: list[str | Use] = []
     for item in (item for item in items if isinstance(item, Mapping)):
         if item.get("type") == "function_call":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.definition import AgentDefinition
+from runtime.foreign import inner, text
 from runtime.incoming import IncomingCall
 from runtime.template import template
 
@@ -125,7 +126,12 @@ class SessionSettings:
         }
 
 
-def is_models_own(line: str | None) -> bool:
+def line_of(response: Mapping[str, Any]) -> str:
+    """Return the line of ours that a response of the API says, `""` where it is none."""
+    return text(inner(response, "metadata"), LINE)
+
+
+def is_models_own(line: str) -> bool:
     """Tell whether the model chose the words of a response by itself: it has no line of ours, or was asked to go on."""
     return not line or line == ANSWER or line.startswith(AFTER)
 

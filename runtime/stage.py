@@ -33,7 +33,7 @@ from runtime.receipt import Receipt
 from runtime.ringing import Hands
 from runtime.runner import Runner
 from runtime.scenarios import SETTLED_SECONDS, Deed, Response, Scenario, Turn, Use
-from runtime.session import LINE, is_models_own
+from runtime.session import is_models_own, line_of
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
 from runtime.sound import samples, seconds_of
@@ -259,7 +259,7 @@ class Stage:
             case "client_event", "conversation.item.create" if item["type"] == "function_call_output":
                 self._give_result(item["call_id"], item["output"])
             case "server_event", "response.created":
-                self._line_of[str(response.get("id"))] = str(inner(response, "metadata").get(LINE, ""))
+                self._line_of[str(response.get("id"))] = line_of(response)
             case "server_event", _ if self._is_speechless:
                 pass  # nobody hears what a response says that is broken on purpose
             case "server_event", "output_audio_buffer.started":

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from runtime.session import SessionSettings, leave_out, settings_for
+from runtime.session import SessionSettings, leave_out, line_of, settings_for
 from tests.house import agent, incoming
 
 GUARDED = "greeting: {text: Hello., interruptible: false}\n"
@@ -149,3 +149,21 @@ def test_a_refused_parameter_is_left_out_by_the_services_own_name() -> None:
     assert "threshold" not in less["audio"]["input"]["turn_detection"]
     assert body["audio"]["input"]["turn_detection"]["threshold"] == 0.6
     assert leave_out(body, "session.nothing.such") == body
+
+
+@pytest.mark.parametrize(
+    ("metadata", "line"),
+    [
+        ({"switchboard": "greeting"}, "greeting"),
+        ({"switchboard": None}, ""),
+        ({"other": "x"}, ""),
+        (None, ""),
+        ("x", ""),
+    ],
+)
+def test_a_response_tells_which_line_of_ours_it_says(metadata: Any, line: str) -> None:
+    assert line_of({"id": "resp_1", "metadata": metadata}) == line
+
+
+def test_a_response_without_metadata_says_no_line_of_ours() -> None:
+    assert line_of({}) == ""

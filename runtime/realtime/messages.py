@@ -5,7 +5,7 @@ from typing import Any
 
 from runtime import events as e
 from runtime.foreign import inner, mapping_in, text
-from runtime.session import LINE
+from runtime.session import line_of
 
 # The most frequent messages, and the ones that we have no use for: not worth parsing.
 _UNUSED = (
@@ -42,7 +42,7 @@ def _error(data: Mapping[str, Any]) -> e.Event:
 
 def _created(data: Mapping[str, Any]) -> e.Event:
     response = inner(data, "response")
-    return e.ResponseCreated(text(response, "id"), _or_none(inner(response, "metadata"), LINE))
+    return e.ResponseCreated(text(response, "id"), line_of(response) or None)
 
 
 def _done(data: Mapping[str, Any]) -> e.Event:
@@ -50,7 +50,7 @@ def _done(data: Mapping[str, Any]) -> e.Event:
     details = inner(response, "status_details")
     reason = text(details, "reason") or text(inner(details, "error"), "code")
     usage = inner(response, "usage")
-    line = _or_none(inner(response, "metadata"), LINE)
+    line = line_of(response) or None
     return e.ResponseDone(text(response, "id"), text(response, "status"), reason, usage, line)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from runtime.agreements import destinations
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
-from runtime.document import Document, Path, value_at
+from runtime.document import Document, Path, each_of, value_at
 from runtime.errors import Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
@@ -95,10 +95,9 @@ class _Known(NamedTuple):
 
 def _failed_transfers(document: Document, path: Path) -> Iterator[Problem]:
     """Yield a problem for each thing below a transfer's name that is no way in which it fails."""
-    given = value_at(document.data, path)
-    for at, each in [((at,), each) for at, each in enumerate(given)] if isinstance(given, list) else [((), given)]:
+    for place, each in each_of(value_at(document.data, path), path):
         for field in each:
-            here: Path = (*path, *at, field)
+            here: Path = (*place, field)
             if field != "error":
                 message = f"a transfer gives no {field}: it reaches somebody, or fails"
                 yield document.problem(here, message, "Write error: and why, such as busy.", key=True)
@@ -125,10 +124,7 @@ _Mention = Iterator[tuple[Path, str, str]]
 def _named(scenario: Mapping[str, Any]) -> _Mention:
     yield from ((("tools", name), "canned", name) for name in scenario.get("tools", {}))
     for number, turn in enumerate(scenario["turns"]):
-        model, path = turn.get("model", []), ("turns", number, "model")
-        responses = list(enumerate(model)) if isinstance(model, list) else [(None, model)]
-        for at, response in responses:
-            here: Path = path if at is None else (*path, at)
+        for here, response in each_of(turn.get("model", []), ("turns", number, "model")):
             yield from _calls((*here, "calls"), response.get("calls", []))
             if "hands_off" in response:
                 yield (*here, "hands_off"), "agent", response["hands_off"]
@@ -148,7 +144,5 @@ def _expected(path: Path, expect: Mapping[str, Any]) -> _Mention:
 
 
 def _calls(path: Path, written: Any) -> _Mention:
-    entries = list(enumerate(written)) if isinstance(written, list) else [(None, written)]
-    for at, entry in entries:
-        here: Path = path if at is None else (*path, at)
+    for here, entry in each_of(written, path):
         yield (here, "tool", entry) if isinstance(entry, str) else ((*here, "tool"), "tool", entry["tool"])

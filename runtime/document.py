@@ -99,6 +99,11 @@ def value_at(data: Any, path: Path) -> Any:
     return data
 
 
+def each_of(value: Any, path: Path = ()) -> list[tuple[Path, Any]]:
+    """Return what an author wrote alone or in a list, each with its path; `path` is that of the value."""
+    return [((*path, at), each) for at, each in enumerate(value)] if isinstance(value, list) else [(path, value)]
+
+
 def read(raw: bytes, file: str) -> tuple[Document | None, list[Problem]]:
     """Read one file's bytes: the document, or None and why not. Never raises, whatever the bytes are."""
     try:

@@ -12,7 +12,7 @@ from runtime import document as documents
 from runtime import schema as schemas
 from runtime import soundness
 from runtime.built_in import handoff_name
-from runtime.document import Document
+from runtime.document import Document, Path, each_of
 from runtime.errors import Problem, errors
 from runtime.incoming import SAMPLE_CALL
 
@@ -218,15 +218,12 @@ class _Reader:
         )
 
     def _turn(self, number: int, written: Mapping[str, Any]) -> Turn:
-        model = written.get("model", [])
-        paths: list[tuple[str | int, ...]] = [("turns", number, "model")]
-        if isinstance(model, list):
-            paths = [("turns", number, "model", at) for at in range(len(model))]
-        responses = tuple(self._response(path, each) for path, each in zip(paths, _listed(model), strict=True))
+        model = each_of(written.get("model", []), ("turns", number, "model"))
+        responses = tuple(self._response(path, each) for path, each in model)
         expect = tuple(self._expectations(number, written.get("expect", {})))
         return Turn(_deed(written.get("caller", {})), responses, expect, *self._at("turns", number))
 
-    def _response(self, path: tuple[str | int, ...], written: Mapping[str, Any]) -> Response:
+    def _response(self, path: Path, written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]
         uses += [Use(handoff_name(written["hands_off"]))] if "hands_off" in written else []
         return Response(tuple(_listed(written.get("says", []))), tuple(uses), *self._at(*path))
@@ -240,7 +237,7 @@ class _Reader:
                 yield Expectation(field_name, wanted, *self._at(*where))
 
 
-_Found = Iterator[tuple[tuple[str | int, ...], tuple[int, ...], Any]]
+_Found = Iterator[tuple[Path, Path, Any]]
 """Each expectation in a field: its path below the field, its place in a list, and what is wanted."""
 
 
@@ -250,10 +247,7 @@ def _one(value: Any) -> _Found:
 
 def _each(make: Callable[[Any], Any]) -> Callable[[Any], _Found]:
     def split(value: Any) -> _Found:
-        if isinstance(value, list):
-            yield from (((), (at,), make(each)) for at, each in enumerate(value))
-        else:
-            yield (), (), make(value)
+        yield from (((), at, make(each)) for at, each in each_of(value))
 
     return split
 

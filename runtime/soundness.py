@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runtime import document as documents
-from runtime.document import Document, Path, value_at
+from runtime.document import Document, Path, each_of, value_at
 from runtime.errors import Problem, did_you_mean
 
 
@@ -145,12 +145,10 @@ _SPOKEN_USE = re.compile(rf"({_TOOL.pattern})\((.*)\)", re.DOTALL)
 def _uses(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield a problem for each use of a tool that is not written as one, where it can be told which is meant."""
     for number, turn in _turns(written):
-        model, steps = turn.get("model"), list[tuple[Path, Any]]()
-        if isinstance(model, list):
-            steps += [(("model", at), response) for at, response in enumerate(model)]
-        for below, step in [*steps, (("model",), model), (("expect",), turn.get("expect"))]:
+        here: Path = (index, "turns", number)
+        for path, step in [*each_of(turn.get("model"), (*here, "model")), ((*here, "expect"), turn.get("expect"))]:
             if isinstance(step, dict):
-                yield from _uses_in(document, (index, "turns", number, *below), step)
+                yield from _uses_in(document, path, step)
 
 
 def _uses_in(document: Document, path: Path, step: Mapping[str, Any]) -> Iterator[Problem]:
@@ -212,10 +210,8 @@ def _canned(document: Document, index: int, written: Mapping[str, Any]) -> Itera
     """Yield a problem for each tool whose result is written without the field for it."""
     tools = written.get("tools")
     for tool, given in tools.items() if isinstance(tools, dict) else ():
-        listed = [((at,), each) for at, each in enumerate(given)] if isinstance(given, list) else [((), given)]
-        for at, each in listed:
+        for path, each in each_of(given, (index, "tools", tool)):
             if isinstance(each, dict) and each and not any(did_you_mean(name, _GIVEN) for name in each):
-                path: Path = (index, "tools", tool, *at)
                 cure = f"Write {documents.in_line({'result': each})}."
                 yield document.problem(path, "does not say whether this is a result, an error or a delay", cure)
 

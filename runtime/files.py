@@ -214,11 +214,11 @@ def _no_catalog(path: Path) -> SettingsError:
     return SettingsError(str(path), "is no file or folder", "Name the folder that holds the agents.")
 
 
-def let_import(folders: Sequence[str]) -> None:
-    """Let modules be imported from folders, before what is installed and behind the standard library."""
+def let_import(paths: Sequence[Path]) -> None:
+    """Let tool modules be imported from where they are found, before what is installed, behind the standard library."""
     installed = (at for at, path in enumerate(sys.path) if Path(path).name in ("site-packages", "dist-packages"))
     at = next(installed, len(sys.path))
-    sys.path[at:at] = [folder for folder in folders if folder not in sys.path]
+    sys.path[at:at] = [folder for folder in import_folders(paths) if folder not in sys.path]
 
 
 def import_folders(paths: Sequence[Path]) -> list[str]:

@@ -227,7 +227,7 @@ def _model(name: str) -> "tuple[TextMind, Judge]":
 @cache
 def _company(folder: Path, environment: str) -> tuple[Catalog, Tools]:
     """Return a catalog with its tools, read once in each process. Raises `CatalogError`."""
-    files.let_import(files.import_folders([folder]))
+    files.let_import([folder])
     tools = Tools()
     drafts = [draft(source, tools.read, environment) for source in files.sources([folder])]
     found = problems(drafts)

@@ -11,7 +11,7 @@ from runtime.errors import errors
 from runtime.settings import chosen_environment
 from runtime.tools import Tools
 from runtime.verbs import PROBLEMS
-from runtime.verbs.places import existing, find_modules
+from runtime.verbs.places import existing
 from runtime.verbs.words import add_verb
 
 
@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
     sources = files.sources(paths)
     if arguments.format == "text":
         print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
-    find_modules(paths)
+    files.let_import(paths)
     problems = files.without_agents(paths, sources) + files.ignored_defaults(paths)
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
     chosen = chosen_environment() if whole else ""  # a file alone does not name all environments

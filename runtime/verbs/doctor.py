@@ -12,7 +12,7 @@ from runtime.settings import inspect
 from runtime.sip_codes import explain as explain_code
 from runtime.terminal import Paint, width
 from runtime.tools import Tools
-from runtime.verbs.places import ask, drafts_of, existing, find_modules
+from runtime.verbs.places import ask, drafts_of, existing
 from runtime.verbs.words import add_environment, add_verb
 
 
@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.sip_code is not None:
         return _explain_code(arguments)
     folder = existing(arguments.path, "switchboard doctor FOLDER")
-    find_modules([folder])
+    files.let_import([folder])
     sources = files.sources([folder])
     print("Looking at each step that a call takes …", file=sys.stderr, flush=True)
     import asyncio

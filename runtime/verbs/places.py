@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from runtime.recording import Recorder
 
 
-def find_modules(paths: Sequence[Path]) -> None:
-    """Let tool modules be imported from the working directory and from the folders that hold the catalog."""
-    files.let_import(files.import_folders(paths))
-
-
 def existing(written: str, command: str = "") -> Path:
     """Return a path that exists. Raises `SettingsError`, which says how the command is told of another."""
     path = Path(written)
@@ -45,7 +40,7 @@ def catalog_of(arguments: argparse.Namespace, read_tool: ToolReader | None) -> C
 def sources_of(arguments: argparse.Namespace) -> tuple[Path, list[Source]]:
     """Return the catalog's folder and its sources; its tools can be imported from now on. Raises `CatalogError`."""
     folder = existing(arguments.agents)
-    find_modules([folder])
+    files.let_import([folder])
     found = files.sources([folder])
     if problems := files.without_agents([folder], found):
         raise CatalogError(problems)

@@ -12,7 +12,7 @@ from runtime.catalog import Catalog
 from runtime.errors import CatalogError, SettingsError, listing
 from runtime.settings import read_settings
 from runtime.tools import Tools
-from runtime.verbs.places import find_modules, recorder_of
+from runtime.verbs.places import recorder_of
 from runtime.verbs.words import (
     add_environment,
     add_record,
@@ -102,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not folder.is_dir():
         cure = "Name the folder that holds the agents: switchboard serve FOLDER."
         raise SettingsError(str(folder), "is no folder", cure)
-    find_modules([folder])
+    files.let_import([folder])
     tools = Tools(serving=True)
     modules = ToolModules(files.import_folders([folder]), tools.imports)
     read = git.reader(folder, arguments.follow if follows else arguments.revision)

@@ -11,7 +11,7 @@ from runtime.errors import SettingsError
 from runtime.saving import demand_scenarios
 from runtime.settings import live_endpoint
 from runtime.tools import Tools
-from runtime.verbs.places import catalog_of, recorder_of
+from runtime.verbs.places import catalog_of, placed, recorder_of
 from runtime.verbs.words import (
     add_agents,
     add_caller,
@@ -93,12 +93,10 @@ def _file_to_add_to(written: str | None) -> Path | None:
     place, before it is held."""
     if written is None:
         return None
-    path = Path(written)
     try:
+        path = placed("--save", written)
         if path.exists():
             demand_scenarios(path.read_bytes(), written)
-        elif not path.absolute().parent.is_dir():
-            raise SettingsError("--save", f"cannot be written: there is no folder for '{written}'", "Make it first.")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SettingsError("--save", f"cannot be written: '{written}': {reason}", "Name another file.") from error

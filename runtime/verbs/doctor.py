@@ -13,16 +13,14 @@ from runtime.sip_codes import explain as explain_code
 from runtime.terminal import Paint, width
 from runtime.tools import Tools
 from runtime.verbs.places import ask, drafts_of, existing
-from runtime.verbs.words import add_environment, add_verb
+from runtime.verbs.words import add_environment, add_folder, add_verb
 
 
 def add(verbs: Any) -> None:
     """Add the verb and its words to the parser."""
     look = add_verb(verbs, "doctor", _run, "Tell why calls fail: look at each step that a call takes, and what to do.")
     look.epilog = "Exit code: 0 nothing keeps a call away (warnings are allowed), 1 a step failed, 2 usage."
-    look.add_argument(
-        "path", nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)"
-    )
+    add_folder(look)
     look.add_argument("--url", help="a running host, such as http://127.0.0.1:8080: has a test event sent to it")
     look.add_argument(
         "--sip-code", metavar="CODE", help="explain a SIP code or a Twilio error number instead, such as 400 or 32011"

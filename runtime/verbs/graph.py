@@ -5,15 +5,13 @@ from typing import Any
 
 from runtime import graph
 from runtime.verbs.places import catalog_of
-from runtime.verbs.words import add_environment, add_verb
+from runtime.verbs.words import add_environment, add_folder, add_verb
 
 
 def add(verbs: Any) -> None:
     """Add the verb and its words to the parser."""
     drawn = add_verb(verbs, "graph", _run, "Draw which agents hand calls over to whom, and put callers through where.")
-    drawn.add_argument(
-        "agents", nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)"
-    )
+    add_folder(drawn, "agents")
     drawn.add_argument(
         "--format", choices=sorted(graph.GRAPHS), default="text", help="mermaid for a page that draws it"
     )

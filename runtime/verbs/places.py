@@ -30,6 +30,14 @@ def existing(written: str, command: str = "") -> Path:
     return path
 
 
+def placed(option: str, written: str) -> Path:
+    """Return a file that is there or can be made. Raises `SettingsError`, which names the option."""
+    path = Path(written)
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(option, f"cannot be written: there is no folder for '{written}'", "Make it first.")
+    return path
+
+
 def catalog_of(arguments: argparse.Namespace, read_tool: ToolReader | None) -> Catalog:
     """Return the catalog of a folder; warnings go to standard error. Raises `CatalogError`."""
     folder, found = sources_of(arguments)

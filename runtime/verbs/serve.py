@@ -12,9 +12,10 @@ from runtime.catalog import Catalog
 from runtime.errors import CatalogError, SettingsError, listing
 from runtime.settings import read_settings
 from runtime.tools import Tools
-from runtime.verbs.places import recorder_of
+from runtime.verbs.places import placed, recorder_of
 from runtime.verbs.words import (
     add_environment,
+    add_folder,
     add_record,
     add_verb,
     count_in,
@@ -31,9 +32,7 @@ def add(verbs: Any) -> None:
     """Add the verb and its words to the parser."""
     serve = add_verb(verbs, "serve", _run, "Take calls: run the host that receives the webhook.")
     serve.epilog = "Needs OPENAI_API_KEY and OPENAI_WEBHOOK_SECRET in the environment. SIGTERM drains and exits."
-    serve.add_argument(
-        "path", nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)"
-    )
+    add_folder(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument(
         "--port", type=port_in, default=8080, help="port to listen on; 0 lets the system choose (default: 8080)"
@@ -148,6 +147,4 @@ def _call_log(written: str | None, catalog: Catalog) -> Path | None:
     if written is None and taking:
         who = f"{listing(taking[:3], 'and')} {'takes' if len(taking) == 1 else 'take'} messages"
         raise SettingsError("--call-log", f"is missing: {who}", "Name a file to keep them in: --call-log calls.jsonl.")
-    if written is not None and not Path(written).absolute().parent.is_dir():
-        raise SettingsError("--call-log", f"cannot be written: there is no folder for '{written}'", "Make it first.")
-    return None if written is None else Path(written)
+    return None if written is None else placed("--call-log", written)

@@ -22,6 +22,11 @@ def add_agents(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--agents", default="agents", metavar="PATH", help="the catalog's folder (default: agents)")
 
 
+def add_folder(verb: argparse.ArgumentParser, name: str = "path") -> None:
+    """Add the catalog's folder as a word of its own, for verbs that are about all of it."""
+    verb.add_argument(name, nargs="?", default="agents", metavar="PATH", help="the catalog's folder (default: agents)")
+
+
 def add_environment(verb: argparse.ArgumentParser) -> None:
     """Add `--environment`, which is `SWITCHBOARD_ENVIRONMENT` where it is not written."""
     verb.add_argument(

@@ -10,13 +10,10 @@ from runtime.document import Document, Path, each_of, value_at
 from runtime.errors import Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
-from runtime.scenarios import Scenario, ScenarioFile
+from runtime.scenarios import TRANSFER_FAILURES, Scenario, ScenarioFile
 
 LOOKUP = "lookup"
 """Stands for an agent's lookup among a scenario's tools."""
-
-WHY_TRANSFERS_FAIL = ("busy", "no answer", "refused", "unknown number", "not confirmed")
-"""Why a scenario may let a transfer fail. Not confirmed: the service takes it, and nobody ever answers."""
 
 
 def answering(scenario: Scenario, catalog: Catalog) -> AgentDefinition | None:
@@ -101,9 +98,9 @@ def _failed_transfers(document: Document, path: Path) -> Iterator[Problem]:
             if field != "error":
                 message = f"a transfer gives no {field}: it reaches somebody, or fails"
                 yield document.problem(here, message, "Write error: and why, such as busy.", key=True)
-            elif each[field] not in WHY_TRANSFERS_FAIL:
-                cure = did_you_mean(each[field], WHY_TRANSFERS_FAIL) or "Write one of them."
-                message = f"'{each[field]}' is not one of {listing(WHY_TRANSFERS_FAIL)}"
+            elif each[field] not in TRANSFER_FAILURES:
+                cure = did_you_mean(each[field], TRANSFER_FAILURES) or "Write one of them."
+                message = f"'{each[field]}' is not one of {listing(list(TRANSFER_FAILURES))}"
                 yield document.problem(here, message, cure)
 
 

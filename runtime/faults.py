@@ -9,13 +9,12 @@ from typing import Any
 
 from runtime.errors import CallControlError, SidebandError
 from runtime.runner import Line, Wire
+from runtime.scenarios import TRANSFER_FAILURES
 
 ON_PURPOSE = "the scenario says so"
 _CODES = {"model_unreachable": "server_error", "quota": "insufficient_quota"}
 SPEECHLESS = frozenset(_CODES)
 """Causes with which no response says a word."""
-
-_REFUSALS = {"busy": 486, "no answer": 480, "refused": 403, "unknown number": 404}  # protocol 5.5
 
 
 class FaultyLine:
@@ -36,9 +35,9 @@ class FaultyLine:
         if not self._transfers:
             return await self._line.refer(call_id, to)
         fails = self._transfers.pop(0) if len(self._transfers) > 1 else self._transfers[0]
-        if fails in _REFUSALS:
-            raise CallControlError(ON_PURPOSE, _REFUSALS[fails])
-        return None  # it is taken, and never leaves (protocol 3.6, trap 22)
+        if (status := TRANSFER_FAILURES.get(fails)) is not None:
+            raise CallControlError(ON_PURPOSE, status)
+        return None  # it is taken, and never leaves
 
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from runtime import catalog as catalogs
+from runtime.cast import LOOKUP
 from runtime.catalog import Catalog
 from runtime.context import CallContext
 from runtime.definition import Abilities, AgentDefinition, ToolDefinition
@@ -29,7 +30,7 @@ def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalo
     A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then, nor
     where a scripted scenario has nothing to do with them.
     """
-    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {"lookup"}
+    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {LOOKUP}
     cans = {name: _Can(given) for name, given in scenario.canned.items()}
     from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known)
     needs_servers = not from_servers and (not is_scripted or not _named(scenario) <= known)
@@ -40,7 +41,7 @@ def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalo
     def equipped(agent: AgentDefinition) -> AgentDefinition:
         abilities = agent.abilities
         tools = (*map(tool, abilities.tools), *(from_servers if abilities.servers else ()))
-        lookup = abilities.lookup and _played(abilities.lookup, cans.get("lookup"))
+        lookup = abilities.lookup and _played(abilities.lookup, cans.get(LOOKUP))
         rules = tuple(_played(rule, None) for rule in abilities.rules)
         servers = abilities.servers if needs_servers else ()
         if "tools_unavailable" in scenario.down:

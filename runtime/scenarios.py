@@ -44,6 +44,16 @@ ENDED_BY: Mapping[str, str] = {
 }
 """Who or what ended a call in the words of scenarios, by its outcome."""
 
+TRANSFER_FAILURES: Mapping[str, int | None] = {
+    "busy": 486,
+    "no answer": 480,
+    "refused": 403,
+    "unknown number": 404,
+    "not confirmed": None,
+}
+"""Why a scenario may let a transfer fail, each with the status that the service answers (protocol 5.5); None: it takes
+the transfer, and nobody ever answers (protocol 3.6, trap 22)."""
+
 SETTLED_SECONDS = 2.0
 """Of the call, after which nothing more follows in a turn by itself: longer than keys are gathered."""
 

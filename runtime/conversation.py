@@ -57,7 +57,7 @@ class Conversation:
     def of(cls, arrival: e.CallArrived, at: float) -> "Conversation":
         """Return the conversation that an arrived call will have."""
         role = next(iter(arrival.roles.values()))
-        scene = Scene(arrival.call, arrival.roles, role, role.conduct.limits, began_at=at, at=at)
+        scene = Scene(arrival.call, arrival.roles, role, began_at=at, at=at)
         confirmation, speech, items = Confirmation(scene), Speech(scene), Items(scene)
         tools, turns = ToolCalls(scene, speech, items), Turns(scene, speech, confirmation)
         if role.settings.starts_held or (arrival.unable and role.settings.detects_turns):

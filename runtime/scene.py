@@ -20,12 +20,11 @@ from runtime.session import SessionSettings
 
 @dataclass(slots=True)
 class Scene:
-    """One call's scene. `role` is who speaks for us now; `limits` are of who took the call, and survive handoffs."""
+    """One call's scene. `role` is who speaks for us now."""
 
     call: IncomingCall
     roles: Roles
     role: Role
-    limits: Limits
     began_at: float
     at: float
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -33,6 +32,16 @@ class Scene:
     active: bool = False
     ending: bool = False
     caller_speaks: bool = False
+
+    @property
+    def first(self) -> Role:
+        """Who took the call."""
+        return next(iter(self.roles.values()))
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of who took the call: they survive handoffs."""
+        return self.first.conduct.limits
 
     @property
     def settings(self) -> SessionSettings:
@@ -52,14 +61,13 @@ class Scene:
     def learn(self, found: Mapping[str, Any]) -> list[Command]:
         """Take what the lookup found into every template of the call, before the service is told of it."""
         team = {name: role.agent for name, role in self.roles.items()}
-        first = next(iter(team.values()))  # who took the call; another one may have it by now
-        defaults = (first.data["lookup"] or {}).get("defaults", {})
+        agent = self.first.agent  # another one may have the call by now
+        defaults = (agent.data["lookup"] or {}).get("defaults", {})
         try:
-            self.roles = roles_for(first, self.call, team, found)
+            self.roles = roles_for(agent, self.call, team, found)
             self.found = {**defaults, **found}
         except TemplateError as error:
             message = "a template failed with what the lookup found; the defaults stay"
             return [Record(message, private={"said": str(error)}, level=logging.ERROR)]
         self.role = self.roles[self.role.agent.name]
-        self.limits = self.roles[first.name].conduct.limits
         return []

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from runtime import misreadings
 from runtime.errors import Problem
+from runtime.misreadings import BRACES
 
 Path = tuple[str | int, ...]
 
@@ -198,7 +200,7 @@ def _compose(text: str, mends: int = 50) -> _Node:
         raise _unreadable_yaml(error, text) from None
     except yaml.YAMLError as error:
         position = getattr(error, "position", 0)
-        line, column = _line_and_column(text, position if isinstance(position, int) else 0)
+        line, column = misreadings.line_and_column(text, position if isinstance(position, int) else 0)
         message = "a character that a text file cannot have stands here"
         raise _Unreadable(message, "Delete it and type the line again.", line, column) from None
     finally:
@@ -262,166 +264,12 @@ def _node(loader: Any, anchors: dict[str, _Node | None], depth: int) -> _Node:
     return node
 
 
-class _Saying(NamedTuple):
-    """What the parser says, and what an author should hear. `at_opening`: the mistake is where it began."""
-
-    said: str
-    message: str
-    cure: str
-    at_opening: bool = False
-
-
-_TAB = _Saying("tab", "a tab stands where YAML wants spaces", "Replace the tab with spaces.")
-_ESCAPE = _Saying("escape", "a backslash in double quotes starts an escape", "Use single quotes, or write \\\\.")
-_BRACES = _Saying("", "text that begins with {{ needs quotes", 'Write "{{ … }} …", with quotes around the whole text.')
-_BEHIND_QUOTE = _Saying(
-    "", "more text stands behind a closing quote", 'Put the whole text in double quotes; write \\" for one inside.'
-)
-_QUOTE_TOO_LONG = _Saying(
-    "",
-    "a quote is opened here, and behind the one that closes it stands more text",
-    'Close it at the end of the text; write \\" for one inside.',
-)
-_NEVER_CLOSED = _Saying(
-    "flow", "a bracket is opened here and never closed", "Close it, or write one value a line with '- '.", True
-)
-_NEVER_OPENED = _Saying("", "a bracket is closed here that was never opened", "Remove it, or put the text in quotes.")
-_IN_TEXT = _Saying("", "a bracket stands inside a text without quotes", "Put the whole text in quotes.")
-_COLON_IN_TEXT = _Saying("", "a colon stands inside a text without quotes", "Put the whole text in quotes.")
-_COMMENT = _Saying(
-    "", "what stands behind # is a comment, and the bracket that is closed there stays open", "Put the text in quotes."
-)
-_SIGN = _Saying(
-    "cannot start any token", "this text begins with a sign that YAML keeps for itself", "Put the text in quotes."
-)
-_COMMA = _Saying("", "a comma stands where a value is expected", "Remove it, or write the value before it.")
-_EXCLAMATION = _Saying(
-    "while scanning a tag", "text that begins with ! needs quotes", "Put the whole text in quotes.", True
-)
-_SPACES = _Saying(
-    "", "a space that is none for YAML stands before the text", "Delete the line's beginning and indent it again."
-)
-_SAYINGS = (
-    _NEVER_CLOSED,
-    _EXCLAMATION,
-    _Saying(
-        "block sequence entries",
-        "a dash stands where no list begins",
-        "Begin a line with it, or put text that begins with - in quotes.",
-    ),
-    _Saying("quoted scalar", "a quote is opened here and never closed", "Close it at the end of the text.", True),
-    _Saying(
-        "mapping values are not allowed",
-        "a colon stands where YAML expects none",
-        "Put text that contains ': ' in quotes, or check the indentation.",
-    ),
-    _Saying("alias", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
-    _Saying("anchor", "text that begins with * or & needs quotes", 'Write it in quotes, such as "*".'),
-    _SIGN,
-    _Saying("expected ':'", "a line has no colon after its field's name", "Write 'field: value'.", True),
-    _Saying("YAML document", "the line that begins with % asks for another YAML", "Remove it."),
-    _Saying("directive", "the line that begins with % is not understood", "Remove it."),
-    _Saying("block", "the indentation does not fit the lines above", "Indent fields of one level alike."),
-    _Saying("expected", "the indentation does not fit the lines above", "Indent fields of one level alike."),
-    _Saying("", "this is not YAML", "Check quotes and indentation."),
-)
-_STRANGE_SPACE = re.compile(r" *[^\S \t\r\n]")  # such as a Japanese keyboard's, or one that does not break
-_OPENS_WITH_BRACES = re.compile(r"\s*(?:- +)*(?:[^\s:]+: +)?\{\{")
-_DASH_WITHOUT_SPACE = re.compile(r"\s*-(?=[A-Za-z_]+:(?:\s|\Z))")
-_GLUED = re.compile(r"([A-Za-z_]+)(:[^\S \t\r\n]*(?![\s/])|：\s*)(.+)", re.DOTALL)  # wide signs: Japanese keyboards
-_GLUED_LINE = re.compile(r"\s*(?:- +)*" + _GLUED.pattern)
-_GLUED_BRACKET = re.compile(r"(?:^\s*(?:- +)*|[{,]\s*)([A-Za-z_]+)([:：])([\[{\"'].*)")
-_NO_SPACE_BEHIND_DASH = _Saying("", "a dash needs a space behind it", "Write '- ' before the field.")
-
-
-def parted(typed: str) -> str:
-    """Return what is wrong with a field and a value that no space parts, such as `says:hi`, as sentences, or `""`."""
-    if not (glued := _GLUED.fullmatch(typed)):
-        return ""
-    saying = _no_space(glued)
-    return f"{saying.message[0].upper()}{saying.message[1:]}. {saying.cure}"
-
-
-def _no_space(glued: re.Match[str]) -> _Saying:
-    name, colon, value = glued.groups()
-    message = "a colon needs a space behind it"
-    if colon != ":":
-        message = (
-            f"{'a wide ： is no colon' if colon[0] == '：' else 'what stands behind the colon is no space'} for YAML"
-        )
-    plain = re.split(r"[,\]}\n]", value)[0].strip()
-    shown = {"{": "{…}", "[": "[…]", '"': '"…"', "'": "'…'"}.get(value[0], plain if len(plain) <= 40 else "…")
-    return _Saying("", message, f"Write {name}: {shown.removesuffix('.')}.")
-
-
 def _unreadable_yaml(error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
     """Turn the parser's words into the author's, at the line where the author must type."""
-    said = f"{error.context or ''} {error.problem or ''}"
-    mark, opening = error.problem_mark or error.context_mark, error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    lines = ["", *text.splitlines(), ""]
-    here, before = lines[min(line, len(lines) - 1)], lines[line - 1]
-    if "tab" in said or "\\t" in said or "\t" in here[: column + 1]:
-        saying = _TAB
-    elif strange := _STRANGE_SPACE.match(here):
-        saying, column = _SPACES, strange.end()
-    elif "escape" in said:
-        saying = _ESCAPE
-    elif opened := _OPENS_WITH_BRACES.match(here):
-        saying, column = _BRACES, opened.end() - 1
-    elif "mapping values" in said and (glued := _GLUED_LINE.match(before)):
-        saying, line, column = _no_space(glued), line - 1, glued.start(2) + 1
-    elif "could not find expected ':'" in said and opening and (glued := _GLUED_LINE.match(lines[opening.line + 1])):
-        saying, line, column = _no_space(glued), opening.line + 1, glued.start(2) + 1
-    elif (glued := _GLUED_BRACKET.search(here)) and glued.start(2) < column:
-        saying, column = _no_space(glued), glued.start(2) + 1
-    elif said.startswith("while parsing") and (dash := _DASH_WITHOUT_SPACE.match(here)):
-        saying, column = _NO_SPACE_BEHIND_DASH, dash.end()
-    elif said.startswith("while parsing") and mark and (stopped := _stopped(text, mark.index)):
-        saying, index = stopped
-        line, column = _line_and_column(text, index)
-    else:
-        saying = next(saying for saying in _SAYINGS if saying.said in said)
-        if saying.at_opening and opening is not None:
-            line, column = opening.line + 1, opening.column + 1
-    return _Unreadable(saying.message, saying.cure, line, column)
-
-
-_OPENING = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
-_CLOSING = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-_CLOSES = {yaml.FlowMappingStartToken: "}", yaml.FlowSequenceStartToken: "]"}
-
-
-def _stopped(text: str, index: int) -> tuple[_Saying, int] | None:
-    """Return why the parser stopped at a token, and the index where an author must type; None for other reasons.
-
-    Every text of an author that is not in quotes may hold a sign that YAML takes for its own, and what the parser
-    says then is that a bracket is not closed.
-    """
-    tokens = _tokens(text, index)
-    token = tokens.pop() if tokens and tokens[-1].start_mark.index == index else None
-    opened = _opened(tokens)
-    if opened and (comment := _comment_that_closes(text, tokens[tokens.index(opened[-1]) :], index)):
-        return _COMMENT, comment
-    if isinstance(token, _CLOSING):
-        if not opened:
-            return _NEVER_OPENED, index
-        message = f"the bracket of line {opened[-1].start_mark.line + 1} is closed by one of another kind"
-        return _Saying("", message, f"Write {_CLOSES[type(opened[-1])]} here, or put the text in quotes."), index
-    last = tokens[-1] if tokens else None
-    if token is not None and last is not None and last.end_mark.line == token.start_mark.line:
-        if isinstance(last, yaml.ScalarToken) and last.style in ("'", '"'):
-            is_one_line = last.start_mark.line == last.end_mark.line
-            return (_BEHIND_QUOTE, index) if is_one_line else (_QUOTE_TOO_LONG, last.start_mark.index)
-        if isinstance(token, _OPENING) or (isinstance(last, _CLOSING) and isinstance(token, yaml.ScalarToken)):
-            return _IN_TEXT, index
-        if opened and isinstance(token, yaml.ValueToken) and last.start_mark.line == last.end_mark.line:
-            return _COLON_IN_TEXT, index
-        if opened and isinstance(token, yaml.FlowEntryToken):
-            return _COMMA, index
-        if opened and isinstance(token, yaml.BlockEntryToken | yaml.KeyToken):
-            return _SIGN, index
-    return (_NEVER_CLOSED, opened[-1].start_mark.index) if opened else None
+    said, opening = f"{error.context or ''} {error.problem or ''}", error.context_mark
+    mark = error.problem_mark or opening
+    mistake, line, column = misreadings.why_unread(text, said, mark, opening, lambda index: _tokens(text, index))
+    return _Unreadable(mistake.message, mistake.cure, line, column)
 
 
 def _tokens(text: str, index: int) -> list[Any]:
@@ -439,32 +287,6 @@ def _tokens(text: str, index: int) -> list[Any]:
     finally:
         loader.dispose()
     return found
-
-
-def _opened(tokens: list[Any]) -> list[Any]:
-    """Return the brackets that are still open behind these tokens, the innermost last."""
-    opened: list[Any] = []
-    for token in tokens:
-        if isinstance(token, _OPENING):
-            opened.append(token)
-        elif isinstance(token, _CLOSING) and opened:
-            opened.pop()
-    return opened
-
-
-def _comment_that_closes(text: str, tokens: list[Any], index: int) -> int:
-    """Return the index of a comment behind these tokens that holds a bracket's end, or 0."""
-    ends = [*(token.start_mark.index for token in tokens[1:]), index]
-    for token, end in zip(tokens, ends, strict=True):
-        if found := re.search(r"#[^\n]*[}\]]", text[token.end_mark.index : end]):
-            return int(token.end_mark.index + found.start())
-    return 0
-
-
-def _line_and_column(text: str, index: int) -> tuple[int, int]:
-    """Return the line and column, from 1, of an index in a text."""
-    before = re.split(r"\r\n?|\n", text[:index])
-    return len(before), len(before[-1]) + 1
 
 
 _TAG_CURE = "Remove it, or put text that begins with ! in quotes."
@@ -500,13 +322,13 @@ class _Builder:
         seen: dict[str, int] = {}
         for key_node, value_node in self._whole(node, path) if node.in_braces else node.value:
             if key_node.kind == "map" and (key_node.line, key_node.column) == (node.line, node.column + 1):
-                self._problem(node, path, _BRACES.message, _BRACES.cure)
+                self._problem(node, path, BRACES.message, BRACES.cure)
                 continue
             if key_node.kind != "scalar":
                 self._problem(key_node, path, "a field's name is a list or a mapping", "Field names are words.")
                 continue
             key = key_node.value
-            if self._is_glued(key_node, value_node, path, in_braces=node.in_braces):
+            if self._tell_of_key(key_node, value_node, path, in_braces=node.in_braces):
                 continue
             if key == "<<" and key_node.plain:
                 cure = "Write the fields out; editors and Switchboard read YAML 1.2, which has no merge keys."
@@ -533,30 +355,22 @@ class _Builder:
             while _is_text(value) and entries and self._continues(*entries[0]):
                 rest.append(entries.popleft()[0].value)
             if rest and key.kind == "scalar":
-                message, cure = _broken_off(key.value, value.value, rest)
+                message, cure = misreadings.broken_off(key.value, value.value, rest)
                 self._problem(value, (*path, key.value), message, cure)
             yield key, value
 
     def _continues(self, key: _Node, value: _Node) -> bool:
-        is_text = _is_text(key) and not _FIELD.fullmatch(key.value) and not _GLUED.fullmatch(key.value)
+        is_text = _is_text(key) and not misreadings.is_field(key.value)
         return is_text and _is_text(value, empty=True) and self._is_bare(key, value)
 
-    def _is_glued(self, key: _Node, value: _Node, path: Path, *, in_braces: bool) -> bool:
-        """Tell of a key that is a dash or a field's name with something behind it that a space should part, or begins
-        with a space that YAML takes for a sign."""
-        if not key.plain or not _MAY_BE_GLUED.search(key.value):
+    def _tell_of_key(self, key: _Node, value: _Node, path: Path, *, in_braces: bool) -> bool:
+        """Tell of a key that is none, if it is so."""
+        is_bare = in_braces and self._is_bare(key, value)
+        found = misreadings.in_key(key.value, is_bare=is_bare) if key.plain else None
+        if found is None:
             return False
-        if key.value[0].isspace():
-            self._problem(key, path, _SPACES.message, _SPACES.cure)
-            return True
-        if _DASH_WITHOUT_SPACE.match(f"{key.value}:"):
-            self._problem(key, path, _NO_SPACE_BEHIND_DASH.message, _NO_SPACE_BEHIND_DASH.cure)
-            return True
-        glued = _GLUED.fullmatch(key.value)
-        if not glued or not (glued[3][0] in "[{\"'" or (in_braces and self._is_bare(key, value))):
-            return False
-        saying = _no_space(glued)
-        self._problem(key._replace(column=key.column + len(glued[1])), path, saying.message, saying.cure)
+        mistake, offset = found
+        self._problem(key._replace(column=key.column + offset), path, mistake.message, mistake.cure)
         return True
 
     def _is_bare(self, key: _Node, value: _Node) -> bool:
@@ -592,24 +406,8 @@ class _Builder:
         self.problems.append(Problem(self.file, node.line, node.column, dotted(path), message, cure))
 
 
-_MAY_BE_GLUED = re.compile(r"\A[-\s]|[:：]")
-_FIELD = re.compile(r"[a-z]+(?:_[a-z]+)+")
-_CURLY = "“”„‟«»「」"
-
-
 def _is_text(node: _Node, *, empty: bool = False) -> bool:
     return node.kind == "scalar" and bool(node.value) is not empty
-
-
-def _broken_off(key: str, text: str, rest: list[str]) -> tuple[str, str]:
-    """Return what is wrong with a field's text that YAML ends at a comma, and the cure."""
-    if text.isdecimal() and len(rest) == 1 and rest[0].isdecimal():
-        return "a comma stands inside a number", f"Write it with a point: {text}.{rest[0]}."
-    whole = ", ".join([text, *rest])
-    quotes = "straight quotes" if whole[0] in _CURLY else "quotes"
-    shown = whole.strip(_CURLY).replace("\\", "\\\\").replace('"', '\\"')
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}…"
-    return "the text ends at its comma", f'A text with a comma needs {quotes}: {key}: "{shown}".'
 
 
 def _number(typed: str) -> int:
@@ -643,7 +441,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     misread = any(pattern.match(text) for _, pattern in _CORE) or any(map(text.count, map(chr, _STAND_INS)))
-    misread = any((misread, _NUMBER.match(text), _GLUED_BRACKET.match(text), _DASH_WITHOUT_SPACE.match(f"{text}:")))
+    misread = any((misread, _NUMBER.match(text), misreadings.is_taken_for_mistake(text)))
     style = '"' if misread else "|" if "\n" in text and not text.startswith((" ", "\n")) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -20,8 +20,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from jsonschema.validators import extend
 
-from runtime.document import Document, Path, parted
+from runtime.document import Document, Path
 from runtime.errors import Problem, did_you_mean, listing
+from runtime.misreadings import parted
 
 KINDS = {
     "string": "text",

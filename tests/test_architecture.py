@@ -12,7 +12,7 @@ RUNTIME = ROOT / "runtime"
 # A module imports only from floors below its own. The simulator stands apart: it imports nothing of ours.
 FLOORS: list[set[str]] = [
     {"errors", "phone", "context", "transcript", "sip_codes", "redaction", "unreadable", "verdict"},
-    {"outcome", "foreign"},
+    {"outcome", "foreign", "misreadings"},
     {"chat"},
     {"document", "entrypoint", "template", "incoming", "hours", "hosts", "sound"},
     {"schema", "definition", "layers", "lines"},

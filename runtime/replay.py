@@ -9,13 +9,13 @@ happens: a line is said at once, and an answer to what nobody asks for today is 
 import json
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from runtime import doubts
 from runtime import events as e
-from runtime import redaction
 from runtime.call import Call, State
 from runtime.catalog import Catalog
 from runtime.commands import (
@@ -33,7 +33,7 @@ from runtime.commands import (
 )
 from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines, quoted
-from runtime.errors import TemplateError, UnexpectedEvent, listing
+from runtime.errors import TemplateError, UnexpectedEvent
 from runtime.foreign import inner
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
@@ -44,9 +44,7 @@ from runtime.redaction import declared_in
 from runtime.roles import Roles, roles_for
 from runtime.routing import Match, NoMatch, route
 from runtime.session import GREETING, SessionSettings, line_of
-from runtime.template import template
 from runtime.tool_calls import TOO_SLOW
-from runtime.unreadable import Watch
 
 NEAR_SECONDS = 1.0  # a request of today is the recorded one when no more lies between them
 _BEGIN = 1_000.0  # the clock's time at the webhook: any would do
@@ -93,12 +91,12 @@ def replay(recording: Recording, catalog: Catalog, environment: str = "") -> Rep
     known_until = math.inf if recording.is_whole else recording.seconds - AT_ONCE_SECONDS  # what followed was cut off
     then = [entry for entry in recording.entries if entry.at <= playing.until or entry.type == ENDED]
     then, now = (_before(known_until, entries) for entries in (then, playing.done))
-    doubtful = frozenset() if recording.has_speech else frozenset(_doubtful(recording, arrived.arrival))
-    compared, doubts = compare(then, now, speech=recording.has_speech, doubtful=doubtful)
+    doubtful = doubts.texts(recording, arrived.arrival)
+    compared, unknown = compare(then, now, speech=recording.has_speech, doubtful=doubtful)
     found = [*arrived.found, *(each for each in playing.found if each.at < known_until), *compared]
     notes += tuple(playing.notes)
-    if doubts:
-        notes += (_not_known(doubts),)
+    if unknown:
+        notes += (doubts.told(unknown),)
     if sum(one.about != "session" for one in found) > 1:
         notes += ("The caller and the model do what they did then: a difference may come of one before it.",)
     agent = arrived.arrival.match.agent.name
@@ -175,13 +173,13 @@ def _arrival(recording: Recording, catalog: Catalog) -> _Arrived:
         roles = roles_for(match.agent, call, team)
     except TemplateError as error:
         text = f"A template of {match.agent.name} fails now: {error}. The call is rejected."
-        if not recording.has_speech and any(fails for *_, fails in _looked(match.agent, team, call, {})):
+        if not recording.has_speech and doubts.may_be_made(match.agent, team, call):
             return _Arrived(None, found, f"{text} With what was not recorded it may not: nothing is compared.")
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
     doubt = ""
     greeting = match.agent.greeting
-    if greeting and not recording.has_speech and _watched(greeting.text.text, match.agent, call, {}, {})[1]:
-        doubt = _not_known(["the greeting"])
+    if greeting and not recording.has_speech and doubts.is_in(greeting.text.text, match.agent, call):
+        doubt = doubts.told(["the greeting"])
         first = roles[match.agent.name]
         roles = {
             **roles,
@@ -192,36 +190,6 @@ def _arrival(recording: Recording, catalog: Catalog) -> _Arrived:
         text = f"The call is not answered now for {unable}: on_failure says nothing of it any more."
         return _Arrived(None, [*found, Deviation(0.0, "agent", text)])
     return _Arrived(e.CallArrived(call, match, roles, unable), found, doubt)
-
-
-def _not_known(subjects: Sequence[str]) -> str:
-    return f"What was not recorded decides on {listing(subjects, 'and')}: whether that is otherwise now cannot be told."
-
-
-def _looked(
-    agent: AgentDefinition, team: Mapping[str, AgentDefinition], call: IncomingCall, found: Mapping[str, Any]
-) -> Iterator[tuple[str, bool]]:
-    """Yield each text of a team that looks at what was not recorded, as it is now, and whether it cannot be made."""
-    defaults = (agent.data["lookup"] or {}).get("defaults", {})
-    for member in (agent, *team.values()):
-        for written in (member.instructions.text, *_texts(member.data)):
-            text, looks = _watched(written, member, call, defaults, found)
-            if looks:
-                yield text or "", text is None
-
-
-def _watched(
-    written: str, agent: AgentDefinition, call: IncomingCall, defaults: Mapping[str, Any], found: Mapping[str, Any]
-) -> tuple[str | None, bool]:
-    """Return a text of an agent, None where it cannot be made, and whether it looks at what was not recorded."""
-    watch = Watch()
-    numbers = {name: watch.over(getattr(call, name)) for name in ("called", "caller", "headers")}
-    looked_up = {**defaults, **{name: watch.over(value) for name, value in found.items()}}
-    try:
-        text = template(written).render({**agent.names(call), **looked_up, "call": replace(call, **numbers)})
-    except TemplateError:
-        return None, watch.is_touched
-    return text, watch.is_touched
 
 
 def _greeting_as_then(settings: SessionSettings, greeting: Greeting, recording: Recording) -> SessionSettings:
@@ -236,23 +204,6 @@ def _greeting_as_then(settings: SessionSettings, greeting: Greeting, recording: 
     )
     detection = inner(inner(inner(accepted, "audio"), "input"), "turn_detection")
     return settings if detection.get("create_response") is False else replace(settings, greeting=None)
-
-
-def _texts(data: Any) -> Iterator[str]:
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, Mapping | list | tuple):
-        for inner in data.values() if isinstance(data, Mapping) else data:
-            yield from _texts(inner)
-
-
-def _doubtful(recording: Recording, arrival: e.CallArrived) -> Iterator[str]:
-    """Yield the texts of today that would be others if what was not recorded were known, unreadable as it."""
-    team = {name: role.agent for name, role in arrival.roles.items()}
-    told = [inner(entry.event, "found") for entry in recording.entries if entry.type == "looked_up"]
-    for found in ({}, *told[:1]):
-        for written, _ in _looked(arrival.match.agent, team, arrival.call, found):
-            yield redaction.text(written)
 
 
 def _by_name(catalog: Catalog, name: str) -> Match | NoMatch:

@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"saving", "responses", "roles", "silence", "admission"},
     {"events", "scene"},
     {"confirmation", "recorded", "speech", "items"},
-    {"deviations", "retold", "tool_calls", "turns", "guard"},
+    {"deviations", "retold", "doubts", "tool_calls", "turns", "guard"},
     {"keypad", "transfers", "farewell", "refusals"},
     {"limits"},
     {"greeting"},

@@ -7,7 +7,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -246,18 +245,20 @@ def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
     file, agents = tmp_path / "desk.scenarios.yaml", catalog(GREETS + "limits: {silence: {after_seconds: 5}}\n")
     reading, writing = os.pipe()
 
-    def types() -> None:
-        os.write(writing, b"Hello?\n")
-        time.sleep(7)
-        os.write(writing, b"Yes.\n")
-        os.close(writing)
+    class TypesWhenAsked:
+        def heard(self, call_id: str, at: float, message: str | bytes) -> None:
+            if "response.done" in str(message) and "silence 1" in str(message):
+                os.write(writing, b"Yes.\n")
+                os.close(writing)
 
-    typing = threading.Thread(target=types)
+        def took(self, *_: object) -> None:
+            pass
+
+    os.write(writing, b"Hello?\n")
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        typing.start()
-        handset.run(agents, Number("+15550100001"), StandIn(), "A test plays the model.", save=file, pace=0.05)
-        typing.join()
+        told, witness = "A test plays the model.", TypesWhenAsked()
+        handset.run(agents, Number("+15550100001"), StandIn(), told, save=file, witness=witness, pace=0.05)
     read, _ = document.read(file.read_bytes(), "x")
     assert read is not None
     _, _, silent, *_ = read.data[0]["turns"]

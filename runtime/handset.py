@@ -44,7 +44,7 @@ ENDING_SECONDS = 6.0  # a host that is told that the caller left tries no longer
 MAX_SAID = 2_000  # characters: nobody says more in one go
 BREATH_SECONDS = 0.3  # before the next line that waits already: an agent ends calls when its last words were heard
 
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 PROMPT = "> "
 HELP = """Type what you say, and press Enter. Besides:

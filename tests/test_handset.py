@@ -420,3 +420,9 @@ def test_a_call_can_be_recorded_and_replayed(tmp_path: Path) -> None:
     replayed = subprocess.run(again, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert replayed.returncode == 0, replayed.stdout
     assert "the same as then" in replayed.stdout
+
+
+def test_a_system_that_does_not_tell_of_closed_terminals_holds_calls_too() -> None:
+    words = "import signal; del signal.SIGHUP; import runtime.handset"
+    ended = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -53,7 +53,7 @@ class Host:
     """Takes calls for the live catalog. `app` is the ASGI app; `drain` finishes its calls.
 
     `clock` tells the time with its zone: in that zone calls begin. A `line` takes the place of the telephone service
-    that the settings name.
+    that the settings name. `admission` says how many calls it takes, `gates` how often a tool runs at the same time.
     """
 
     def __init__(
@@ -62,7 +62,8 @@ class Host:
         settings: Settings,
         observers: tuple[Observer, ...] = (),
         *,
-        max_calls: int | None = None,
+        admission: Admission | None = None,
+        gates: Gates | None = None,
         reload: Reload | None = None,
         background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
         secret: Secret = variable,
@@ -81,8 +82,8 @@ class Host:
         self._clock = clock
         self._servers = McpServers(secret)
         self._line = line or Telephone(settings.api_key, settings.base_url, settings.websocket_base_url)
-        self._gates = Gates()
-        self._admission = Admission(max_calls)
+        self._gates = gates or Gates()
+        self._admission = admission or Admission()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._webhooks: dict[str, Any] = {"received": 0, "at": None, "answer": None}
         self._tasks: set[asyncio.Task[Outcome]] = set()

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runtime import threads
+from runtime.admission import Admission
 from runtime.catalog import Catalog
 from runtime.errors import TextModelError, ToolError
 from runtime.expectations import Played, Question, compare, questions
@@ -101,7 +102,7 @@ async def perform(
             background,
             live=live,
             clock=shown,
-            max_calls=0 if "over_capacity" in scenario.down else None,
+            admission=Admission(0 if "over_capacity" in scenario.down else None),
             through=lambda line: _with_faults(line, scenario),
             pace=1.0,
             mind=mind or stage,

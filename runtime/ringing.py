@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice, product
 from typing import Any, Protocol
 
+from runtime.admission import Admission
 from runtime.catalog import Catalog
 from runtime.current import Current, now
 from runtime.definition import AgentDefinition, Rule
@@ -17,6 +18,7 @@ from runtime.errors import SettingsError
 from runtime.host import Host
 from runtime.incoming import incoming_call
 from runtime.realtime.live import LiveCall, LiveService
+from runtime.realtime.model import Gates
 from runtime.realtime.telephone import Telephone
 from runtime.routing import Match, route
 from runtime.runner import Line, Observer, Witness
@@ -181,15 +183,16 @@ async def loopback(
     *,
     live: Endpoint | None = None,
     clock: Callable[[], datetime] = now,
-    max_calls: int | None = None,
+    admission: Admission | None = None,
+    gates: Gates | None = None,
     witness: Witness | None = None,
     through: Callable[[Line], Line] = lambda line: line,
     **service: Any,
 ) -> AsyncIterator[Loopback]:
     """Serve the catalog for the block, to a simulator, or to the real service at an endpoint.
 
-    `clock`, `max_calls` and `witness` are the host's, and its calls pass `through` what is given. `service` are the
-    simulator's own settings.
+    `clock`, `admission`, `gates` and `witness` are the host's, and its calls pass `through` what is given. `service`
+    are the simulator's own settings.
     """
     secret = f"whsec_{secrets.token_hex(16)}"
     async with AsyncExitStack() as opened:
@@ -208,7 +211,8 @@ async def loopback(
             (observer,),
             background=background,
             clock=clock,
-            max_calls=max_calls,
+            admission=admission,
+            gates=gates,
             witness=witness,
             line=line,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.abilities import ToolReader
+from runtime.admission import Admission
 from runtime.commands import Record
 from runtime.current import Current
 from runtime.host import Host
@@ -64,7 +65,7 @@ async def line(
     key: str = KEY,
     current: Current | None = None,
     observers: tuple[Observer, ...] = (),
-    max_calls: int | None = None,
+    admission: Admission | None = None,
     witness: Witness | None = None,
     pace: float = 0,
     **service: Any,
@@ -79,6 +80,6 @@ async def line(
     async with serving(simulator.app) as url:
         settings = Settings(key, (SECRET,), f"{url}/v1", f"{url.replace('http', 'ws')}/v1")
         live = current or Current(catalog(*(agents or (MINIMAL,)), read_tool=read_tool))
-        host = Host(live, settings, (observe, *observers), max_calls=max_calls, witness=witness)
+        host = Host(live, settings, (observe, *observers), admission=admission, witness=witness)
         async with serving(host.app) as address:
             yield Line(simulator, host, address, records)

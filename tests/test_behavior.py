@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runtime import threads
+from runtime.admission import Admission
 from runtime.realtime.tools import read_tool
 from runtime.simulator import Behavior, Interrupt, Keys, Script, Silence, SimulatedCall, ToolUse, Turn, clock
 from tests.house import MINIMAL
@@ -373,7 +374,7 @@ def test_a_busy_agent_can_say_so_instead() -> None:
 
 def test_a_host_with_all_its_calls_is_busy() -> None:
     async def work() -> None:
-        async with line(GREETS, pace=1, max_calls=1) as made:
+        async with line(GREETS, pace=1, admission=Admission(max_calls=1)) as made:
             first = await made.ring(script=Script((Silence(20),)))
             second = await made.ring()
             await second.ended.wait()

@@ -87,6 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     gc.disable()  # nothing of the imports below becomes garbage; server.run enables it again
     from runtime import log, server
+    from runtime.admission import Admission
     from runtime.call_log import CallLog
     from runtime.current import Current
     from runtime.host import Host
@@ -125,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
         current,
         settings,
         (log.record_to_log, CallLog(call_log)),
-        max_calls=arguments.max_calls,
+        admission=Admission(arguments.max_calls),
         reload=reloader.reload,
         background=background,
         witness=recorder,

@@ -6,8 +6,9 @@ Decides nothing about the call; what a tool gives reaches the model as any resul
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from runtime import catalog as catalogs
 from runtime.cast import LOOKUP
@@ -32,7 +33,7 @@ def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalo
     """
     known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {LOOKUP}
     cans = {name: _Can(given) for name, given in scenario.canned.items()}
-    from_servers = tuple(_unknown(name, can) for name, can in cans.items() if name not in known)
+    from_servers = {name: can for name, can in cans.items() if name not in known}
     needs_servers = not from_servers and (not is_scripted or not _named(scenario) <= known)
 
     def tool(tool: ToolDefinition) -> ToolDefinition:
@@ -40,7 +41,8 @@ def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalo
 
     def equipped(agent: AgentDefinition) -> AgentDefinition:
         abilities = agent.abilities
-        tools = (*map(tool, abilities.tools), *(from_servers if abilities.servers else ()))
+        offered = from_servers.items() if abilities.servers else ()
+        tools = (*map(tool, abilities.tools), *(_offered(name, can, abilities.servers) for name, can in offered))
         lookup = abilities.lookup and _played(abilities.lookup, cans.get(LOOKUP))
         rules = tuple(_played(rule, None) for rule in abilities.rules)
         servers = abilities.servers if needs_servers else ()
@@ -74,14 +76,14 @@ def _played(tool: ToolDefinition, can: "_Can | None") -> ToolDefinition:
     return replace(tool, invoke=can.invoking(for_real) if can else for_real)
 
 
-def _unknown(name: str, can: "_Can") -> ToolDefinition:
-    """Return a tool that only its server knows, with whatever arguments."""
-    written = {"name": name, "mcp": {}, "timeout_seconds": 20.0}
+def _offered(name: str, can: "_Can", servers: Sequence[Mapping[str, Any]]) -> ToolDefinition:
+    """Return a tool that only its server knows, with whatever arguments, and with what its entry says of it."""
+    entry = next((server for server in servers if name in server.get("only", ())), servers[0])
 
     async def nowhere(context: CallContext, arguments: str) -> str:
         raise ToolError(f"The scenario says nothing that {name} gives.")
 
-    return ToolDefinition(name, "", {"type": "object"}, written, can.invoking(nowhere))
+    return ToolDefinition(name, "", {"type": "object"}, {**entry, "name": name}, can.invoking(nowhere))
 
 
 class _Can:

@@ -591,3 +591,11 @@ def test_a_server_that_is_really_away_can_end_the_call() -> None:
     away = GREETS + "tools: [{mcp: {command: [there-is-no-such-program]}}]\n"
     away += "on_failure: {tools_unavailable: {reject: 480}}\n"
     assert differences(play(away, [{"expect": {"ended_by": "tools"}}])) == []
+
+
+def test_a_servers_tool_that_is_given_here_keeps_its_time_out_and_its_lines() -> None:
+    away = "{mcp: {command: [there-is-no-such-program]}, timeout_seconds: 3, on_timeout: It is not my day., "
+    away = GREETS + f"tools: [{away}while_running: {{after_seconds: 1, lines: [I look.]}}, only: [forecast]}}]\n"
+    steps = [{"caller": {"says": "Rain?"}, "model": {"calls": "forecast"}}]
+    expected = {"expect": {"says": {"contains": ["I look", "not my day"]}}}
+    assert differences(play(away, [*steps, expected], tools={"forecast": {"delay": 10}})) == []

@@ -38,6 +38,7 @@ def problems(file: ScenarioFile, catalog: Catalog) -> list[Problem]:
         known = _Known.of(catalog, team)
         for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
+        found += _places(file.document, index, scenario, answering(scenario, catalog))
         if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
             message, cure = (
                 f"{known.who} has no server of tools",
@@ -47,12 +48,25 @@ def problems(file: ScenarioFile, catalog: Catalog) -> list[Problem]:
     return found
 
 
+def _places(document: Document, index: int, scenario: Scenario, agent: AgentDefinition | None) -> Iterator[Problem]:
+    """Yield a problem for calls that are counted nowhere, so that to have more of them changes nothing."""
+    limits = agent.data["limits"] if agent else {}
+    for counted, path, limit in (
+        (scenario.rang_before, (index, "before", "calls"), "calls_per_caller_per_hour"),
+        (scenario.other_calls, (index, "meanwhile", "calls"), "concurrent_calls"),
+    ):
+        if agent and counted and limit not in limits:
+            cure = f"Write {limit} below limits: in {agent.file}, or remove it here."
+            yield document.problem(path, f"{agent.name} takes any number of them", cure, key=True)
+
+
 class _Known(NamedTuple):
     """The names that there are. `tools` is None where a server names some that nobody knows yet."""
 
     agents: frozenset[str]
     tools: frozenset[str] | None
     own: frozenset[str]
+    counted: frozenset[str]
     transfers: frozenset[str]
     destinations: frozenset[str]
     has_lookup: bool
@@ -66,6 +80,7 @@ class _Known(NamedTuple):
             frozenset(catalog.agents),
             None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
+            frozenset(tool.name for tool in tools if tool.max_parallel is not None),
             frozenset(tool.name for tool in tools if tool.use == "transfer"),
             frozenset(name for agent in team for name in destinations(agent.data)),
             any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
@@ -78,14 +93,17 @@ class _Known(NamedTuple):
         elif kind == "destination" and name not in self.destinations:
             message = f"{self.who} can put nobody through to '{name}'"
             yield document.problem(path, message, _cure(name, self.destinations) or "Name a transfer's destination.")
-        elif kind in ("tool", "canned") and not (kind == "canned" and name == LOOKUP and self.has_lookup):
-            is_key = kind == "canned"
+        elif kind in ("tool", "canned", "taken") and not (kind == "canned" and name == LOOKUP and self.has_lookup):
+            is_key = kind != "tool"
             if self.tools is not None and name not in self.tools:
                 cure = _cure(name, self.tools) or "Name one of the agent's tools."
                 yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
-            elif is_key and name in self.transfers:
+            elif kind == "taken" and name not in self.counted and self.tools is not None:
+                cure = "Write max_parallel: beside the tool, or remove it here."
+                yield document.problem(path, f"'{name}' may run any number of times at once", cure, key=True)
+            elif kind == "canned" and name in self.transfers:
                 yield from _failed_transfers(document, path)
-            elif is_key and name in self.own:
+            elif kind == "canned" and name in self.own:
                 message = f"'{name}' is carried out by the call, and gives nothing of its own"
                 yield document.problem(path, message, "Remove it.", key=True)
 
@@ -115,11 +133,14 @@ def _listed(names: list[str]) -> str:
 
 
 _Mention = Iterator[tuple[Path, str, str]]
-"""What is named: its path in the scenario, whether an agent, a tool, a canned tool or a destination, and its name."""
+"""What is named: its path in the scenario, its name, and before it whether it is an agent, a destination, a tool, one
+that is canned or one whose places are taken."""
 
 
 def _named(scenario: Mapping[str, Any]) -> _Mention:
     yield from ((("tools", name), "canned", name) for name in scenario.get("tools", {}))
+    taken = scenario.get("meanwhile", {}).get("tools", {})
+    yield from ((("meanwhile", "tools", name), "taken", name) for name in taken)
     for number, turn in enumerate(scenario["turns"]):
         for here, response in each_of(turn.get("model", []), ("turns", number, "model")):
             yield from _calls((*here, "calls"), response.get("calls", []))

@@ -82,6 +82,11 @@ class ToolDefinition:
         """Seconds after which the model is told that the tool took too long."""
         return float(self.written["timeout_seconds"])
 
+    @property
+    def max_parallel(self) -> int | None:
+        """How often it may run at the same time on one host, None for no limit."""
+        return self.written.get("max_parallel")
+
 
 @dataclass(frozen=True, slots=True)
 class Abilities:

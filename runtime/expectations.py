@@ -57,7 +57,8 @@ class PlayedTurn:
     `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then. Not `reached`: the call was
     over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
     those that no model can make, each with what stands there and why not, and `broken` tells of tools that raised or
-    took too long. Not `spoke_over`: the caller was to interrupt, and the agent was not speaking.
+    took too long. Not `spoke_over`: the caller was to interrupt, and the agent was not speaking. `not_here` says why
+    what the turn does cannot be done where it was played.
     """
 
     agent: str = ""
@@ -72,6 +73,7 @@ class PlayedTurn:
     impossible: tuple[tuple[Response, str, str], ...] = ()
     broken: tuple[str, ...] = ()
     spoke_over: bool = True
+    not_here: str = ""
     received: Received = Received()
     moments: tuple[Moment, ...] = ()
 
@@ -148,6 +150,9 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
     if not played.spoke_over:
         told = "the caller speaks over the agent", "the agent was not speaking"
         yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
+    if played.not_here:
+        told = "the connection is lost", played.not_here
+        yield Difference(scenario.file, turn.line, turn.column, at, "connection", *told, is_skipped=True)
     for response, expected, why_not in played.impossible:
         yield Difference(scenario.file, response.line, response.column, at, "model", expected, why_not)
     for response in turn.model[len(turn.model) - played.unasked :]:

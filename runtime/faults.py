@@ -18,17 +18,29 @@ SPEECHLESS = frozenset(_CODES)
 
 
 class FaultyLine:
-    """A line with faults.
+    """A line with faults, over the line that it is given.
 
     `down` names causes of `on_failure`: with `attach_failed` no sideband opens, with `model_unreachable` or `quota`
     no response succeeds. `transfers` says of the first, second … transfer why it fails; the last goes on.
     """
 
-    def __init__(self, line: Line, down: Collection[str] = (), transfers: Sequence[str] = ()) -> None:
-        self._line = line
+    def __init__(self, down: Collection[str] = (), transfers: Sequence[str] = ()) -> None:
         self._down = down
         self._transfers = list(transfers)
+        self._opened: Wire | None = None
+        self._is_lost = False
+
+    def over(self, line: Line) -> "FaultyLine":
+        """Take the line whose calls are to suffer, and return this one in its place."""
+        self._line = line
         self.accept, self.reject, self.hang_up, self.close = line.accept, line.reject, line.hang_up, line.close
+        return self
+
+    async def lose(self, *, for_good: bool) -> None:
+        """Break off the sideband that was opened last. Lost for good, none opens again."""
+        self._is_lost = for_good
+        if self._opened is not None:
+            await self._opened.close()
 
     async def refer(self, call_id: str, to: str) -> None:
         """Relay a transfer, or refuse it. Raises `CallControlError`."""
@@ -41,9 +53,9 @@ class FaultyLine:
 
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""
-        if "attach_failed" in self._down:
+        if "attach_failed" in self._down or self._is_lost:
             raise SidebandError(ON_PURPOSE)
-        wire = await self._line.open(call_id, again)
+        self._opened = wire = await self._line.open(call_id, again)
         code = next((code for cause, code in _CODES.items() if cause in self._down), None)
         return wire if code is None else _Speechless(wire, code)
 

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from runtime import threads
-from runtime.admission import Admission
+from runtime.cast import answering
 from runtime.catalog import Catalog
+from runtime.crowd import CrowdedGates, admission_for
 from runtime.errors import TextModelError, ToolError
 from runtime.expectations import Played, Question, compare, questions
 from runtime.faults import FaultyLine
@@ -26,7 +27,6 @@ from runtime.overheard import overheard
 from runtime.props import recast
 from runtime.results import Run
 from runtime.ringing import Background, loopback
-from runtime.runner import Line
 from runtime.scenarios import Scenario
 from runtime.settings import Endpoint, samples_kept_in
 from runtime.simulator import clock
@@ -90,6 +90,7 @@ async def perform(
     is_scripted = mind is None and live is None
     stage = Stage(scenario, is_scripted=is_scripted, patience_seconds=PATIENCE_SECONDS if live else STUCK_SECONDS)
     cast = recast(catalog, scenario, is_scripted=is_scripted)
+    line = FaultyLine(scenario.down, [canned.error for canned in scenario.canned.get("transfer", ())])
     now, rung_at = asyncio.get_running_loop().time, math.inf
 
     def shown() -> datetime:
@@ -102,13 +103,14 @@ async def perform(
             background,
             live=live,
             clock=shown,
-            admission=Admission(0 if "over_capacity" in scenario.down else None),
-            through=lambda line: _with_faults(line, scenario),
+            admission=admission_for(scenario, answering(scenario, cast)),
+            gates=CrowdedGates(scenario.taken),
+            through=line.over,
             pace=1.0,
             mind=mind or stage,
         ) as made:
             call = made.new_call(scenario.called, scenario.caller, stage.hear)
-            stage.begin(call, cast)
+            stage.begin(call, cast, line.lose)
             rung_at = now()
             await made.ring(call, scenario.headers, at=int(scenario.at.timestamp()))
             try:
@@ -154,9 +156,3 @@ def _first_expression(scenario: Scenario) -> str:
     found = (each for turn in scenario.turns for each in turn.expect if each.field.endswith("matches"))
     first = next(found, None)
     return f"{scenario.file}:{first.line}:{first.column}: " if first else ""
-
-
-def _with_faults(line: Line, scenario: Scenario) -> Line:
-    """Return a line on which what the scenario says goes wrong; where nothing does, the line itself."""
-    given = [canned.error for canned in scenario.canned.get("transfer", ())]
-    return FaultyLine(line, scenario.down, given) if scenario.down or given else line

@@ -94,8 +94,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What the caller does in a turn. `kind` is says, keys, silent, interrupts or hangs_up; `value` its text, keys,
-    seconds, text or True. `audio` is a file with the words that are said, relative to the scenario's, or `""`."""
+    """What the caller does in a turn, or what becomes of the call.
+
+    `kind` is says, keys, silent, interrupts, hangs_up or connection; `value` its text, keys, seconds, text, True, or
+    lost or lost_for_good. `audio` is a file with the words that are said, relative to the scenario's, or `""`.
+    """
 
     kind: str
     value: Any
@@ -111,6 +114,11 @@ class Turn:
     expect: tuple[Expectation, ...]
     line: int
     column: int
+
+    @property
+    def cuts_in(self) -> bool:
+        """Whether it begins while the agent speaks, and not once nothing more follows."""
+        return self.deed is not None and self.deed.kind in ("interrupts", "connection")
 
     @property
     def looks_back(self) -> bool:
@@ -133,7 +141,8 @@ class Scenario:
     """One scripted call. Times are aware; `clock` is what the host's clock shows when the call comes in.
 
     `canned` holds by a tool's name what it gives the first time, the second …; the last goes on. `down` are the causes
-    of `on_failure` that hold in the call.
+    of `on_failure` that hold in the call. `rang_before` counts the caller's calls in the hour before, `other_calls`
+    those that the agent has meanwhile; `taken` holds by a tool's name for how many seconds others have all its places.
     """
 
     name: str
@@ -148,6 +157,9 @@ class Scenario:
     turns: tuple[Turn, ...]
     canned: Mapping[str, tuple[Canned, ...]] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
+    rang_before: int = 0
+    other_calls: int = 0
+    taken: Mapping[str, float] = field(default_factory=dict)
     runs: int = 1
     must_pass: int = 1
 
@@ -210,6 +222,7 @@ class _Reader:
         call = written["call"]
         times = [datetime.fromisoformat(each) for each in (call.get("at"), written.get("clock")) if each]
         line, column = self._at("scenario", key=True)
+        meanwhile = written.get("meanwhile", {})
         return Scenario(
             name=written["scenario"],
             file=self._document.file,
@@ -223,6 +236,9 @@ class _Reader:
             turns=tuple(self._turn(number, turn) for number, turn in enumerate(written["turns"])),
             canned={tool: tuple(map(_canned, _listed(given))) for tool, given in written["tools"].items()},
             down=frozenset(_listed(written.get("down", []))),
+            rang_before=written.get("before", {}).get("calls", 0),
+            other_calls=meanwhile.get("calls", 0),
+            taken=meanwhile.get("tools", {}),
             runs=written["runs"],
             must_pass=written.get("must_pass", written["runs"]),
         )
@@ -231,7 +247,7 @@ class _Reader:
         model = each_of(written.get("model", []), ("turns", number, "model"))
         responses = tuple(self._response(path, each) for path, each in model)
         expect = tuple(self._expectations(number, written.get("expect", {})))
-        return Turn(_deed(written.get("caller", {})), responses, expect, *self._at("turns", number))
+        return Turn(_deed(written), responses, expect, *self._at("turns", number))
 
     def _response(self, path: Path, written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]
@@ -282,9 +298,12 @@ def _receipt(value: Mapping[str, Any]) -> _Found:
             yield (name,), (), wanted
 
 
-def _deed(written: Mapping[str, Any]) -> Deed | None:
-    audio = written.get("audio", "")
-    return next((Deed(kind, value, audio) for kind, value in written.items() if kind != "audio"), None)
+def _deed(turn: Mapping[str, Any]) -> Deed | None:
+    if "connection" in turn:
+        return Deed("connection", turn["connection"])
+    caller = turn.get("caller", {})
+    audio = caller.get("audio", "")
+    return next((Deed(kind, value, audio) for kind, value in caller.items() if kind != "audio"), None)
 
 
 def _use(written: str | Mapping[str, Any]) -> Use:

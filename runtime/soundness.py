@@ -24,6 +24,7 @@ def problems(document: Document) -> list[Problem]:
             found += _runs(document, index, written)
             found += _moments(document, index, written)
             found += _after_the_end(document, index, written)
+            found += _uncounted(document, index, written)
             found += _uses(document, index, written)
             found += _canned(document, index, written)
     found += _expressions(document)
@@ -112,7 +113,7 @@ def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -
     """Yield a problem for the first thing that happens behind a hang-up which is well, and for what nobody hears."""
     over = 0
     for number, turn in _turns(written):
-        follows = next((key for key in ("caller", "model") if key in turn), None)
+        follows = next((key for key in ("caller", "connection", "model") if key in turn), None)
         if over and follows:
             message = f"nothing can follow here: the caller hangs up in line {over}"
             cure = "Remove it and what comes after it, or hang up later."
@@ -124,6 +125,14 @@ def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -
                 message = "nobody hears it: the caller hangs up in this turn"
                 cure = "Write it in the turn before."
                 yield document.problem((index, "turns", number, "model"), message, cure, key=True)
+
+
+def _uncounted(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for earlier calls of a caller whom nobody can tell from others."""
+    call, before = written.get("call"), written.get("before")
+    if isinstance(before, dict) and "calls" in before and isinstance(call, dict) and call.get("caller", "") is None:
+        message = "the calls of a withheld number are not counted"
+        yield document.problem((index, "before", "calls"), message, "Write a number in caller:.", key=True)
 
 
 def _turns(written: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.call import State
 from runtime.catalog import Catalog
@@ -43,6 +43,12 @@ ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
 NO_LINE = "(the scenario has no model line here)"  # what a model says then, and no expectation is about
 
 
+class Lose(Protocol):
+    """Breaks off the connection over which the host steers the call."""
+
+    async def __call__(self, *, for_good: bool) -> None: ...
+
+
 @dataclass(slots=True)
 class _Act:
     """What happened in one turn, while it is played."""
@@ -58,6 +64,7 @@ class _Act:
     impossible: list[tuple[Response, str, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     spoke_over: bool = True
+    not_here: str = ""
     agent: str = ""
     outcome: str = ""
     received: Received = field(default_factory=Received)
@@ -92,11 +99,13 @@ class Stage:
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
         self._waits_for_caller: set[tuple[str, str]] = set()
+        self._works = False  # the host has begun a tool, and not given its result
         self._is_done = False
 
-    def begin(self, call: Hands, cast: Catalog) -> None:
-        """Take the call that is about to ring."""
+    def begin(self, call: Hands, cast: Catalog, lose: Lose) -> None:
+        """Take the call that is about to ring, and what its connection is lost by."""
         self._call = call
+        self._lose = lose
         tools = [(agent.name, tool) for agent in cast.agents.values() for tool in agent.tools]
         self._waits_for_caller = {(agent, tool.name) for agent, tool in tools if tool.use == "keypad"}
         self._deed_at = asyncio.get_running_loop().time()
@@ -105,7 +114,7 @@ class Stage:
         """Play the turns, until the call is over or nothing of the scenario is left."""
         turns = self._scenario.turns
         if self._act is self._opening:
-            await self._settle(until_audible=_interrupts(turns[0]))
+            await self._settle(turns[0])
             self._conclude([self._opening])
         for first, end in exchanges(turns):
             if self._over.is_set():
@@ -116,9 +125,9 @@ class Stage:
                 scripted = zip(acts, turns[first:end], strict=True)
                 self._lines = deque((act, each) for act, turn in scripted for each in turn.model)
             await self._do(turns[first])
-            is_interrupted = end < len(turns) and _interrupts(turns[end])
-            await self._settle(until_audible=is_interrupted)
-            if not is_interrupted and any(
+            following = turns[end] if end < len(turns) else None
+            await self._settle(following)
+            if not (following and following.cuts_in) and any(
                 each.field == "ended_by" for turn in turns[first:end] for each in turn.expect
             ):
                 await self._within(ENDING_SECONDS, self._over)
@@ -129,7 +138,8 @@ class Stage:
         """Let the caller do what the turn says."""
         if turn.deed is None:
             return
-        self._act.tell("caller", _told(turn.deed.kind, turn.deed.value))
+        who = "call" if turn.deed.kind == "connection" else "caller"
+        self._act.tell(who, _told(turn.deed.kind, turn.deed.value))
         match turn.deed.kind:
             case "says" if turn.deed.audio and isinstance(self._call, LiveCall):
                 await self._play(turn.deed, self._call)
@@ -148,6 +158,10 @@ class Stage:
                 return
             case "hangs_up":
                 self._call.hangs_up()
+            case "connection" if isinstance(self._call, LiveCall):
+                self._act.not_here = "without a telephone there is no call beside the connection"
+            case "connection":
+                await self._lose(for_good=turn.deed.value == "lost_for_good")
         self._deed_at = asyncio.get_running_loop().time()
 
     async def _play(self, deed: Deed, call: LiveCall) -> None:
@@ -157,15 +171,20 @@ class Stage:
         self._deed_at = asyncio.get_running_loop().time() + seconds_of(sound)
         await call.plays(sound)
 
-    async def _settle(self, *, until_audible: bool = False) -> None:
-        """Wait until nothing more follows by itself, or the agent is heard where it is to be interrupted."""
-        while not self._over.is_set() and not (until_audible and self._call.audible):
+    async def _settle(self, following: Turn | None = None) -> None:
+        """Wait until nothing more follows by itself, or for the moment in which the following turn cuts in."""
+        while not self._over.is_set() and not (following and self._is_time_for(following)):
             self._stirred.clear()
             busy = STUCK_SECONDS if self._running else self._patience_seconds
             if not await self._within(busy if self._is_busy else SETTLED_SECONDS, self._stirred):
                 if self._is_busy:
                     self.note("the service was waited for, and gave no sign")
                 return
+
+    def _is_time_for(self, turn: Turn) -> bool:
+        """Whether a turn that cuts in has something to cut into: words, or a tool where the connection is lost."""
+        loses = turn.deed is not None and turn.deed.kind == "connection"
+        return turn.cuts_in and (self._call.audible or (loses and self._works))
 
     @property
     def _is_busy(self) -> bool:
@@ -233,6 +252,8 @@ class Stage:
             case "transferring":
                 self._act.transfers.append(fields["destination"])
                 self._act.tell("call", f"being put through to {fields['destination']}")
+            case "tool called":
+                self._works = bool(self._running)
             case "a tool beyond the limit was refused":
                 self._refuse(fields["tool"])
             case "hanging up":
@@ -304,6 +325,7 @@ class Stage:
 
     def _give_result(self, call_id: str, output: str) -> None:
         self._running.pop(call_id, None)
+        self._works = self._works and bool(self._running)
         act = next((act for act in (self._opening, *self._acts) if call_id in act.used), None)
         if act is not None and act.used[call_id].result is None:
             act.used[call_id] = replace(act.used[call_id], result=output)
@@ -353,6 +375,7 @@ def _as_played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
         impossible=tuple(act.impossible),
         broken=tuple(act.broken),
         spoke_over=act.spoke_over,
+        not_here=act.not_here,
         received=act.received,
         moments=tuple(act.moments),
     )
@@ -371,12 +394,8 @@ def _why_impossible(use: Use, parameters: Mapping[str, Mapping[str, Any]]) -> tu
     return None
 
 
-def _interrupts(turn: Turn) -> bool:
-    return turn.deed is not None and turn.deed.kind == "interrupts"
-
-
 def _told(kind: str, value: Any) -> str:
-    """Return what the caller does, for people."""
+    """Return what the caller does, or what becomes of the call, for people."""
     match kind:
         case "keys":
             return f"(presses {' '.join(value)})"
@@ -386,4 +405,6 @@ def _told(kind: str, value: Any) -> str:
             return f"(interrupts) {value}"
         case "hangs_up":
             return "(hangs up)"
+        case "connection":
+            return f"the connection is {value.replace('_', ' ')}"
     return str(value)

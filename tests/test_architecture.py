@@ -41,7 +41,7 @@ FLOORS: list[set[str]] = [
     {"tools", "minds", "repertoire"},
     {"log", "call_log", "overheard", "reload", "host", "standin"},
     {"server", "examination", "ringing", "screen", "faults"},
-    {"demo", "handset", "stage", "props"},
+    {"demo", "handset", "stage", "props", "crowd"},
     {"rehearsal"},
     {"players"},
     {"verbs"},

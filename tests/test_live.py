@@ -458,6 +458,20 @@ def test_what_an_agent_does_when_the_model_is_down_ends_as_by_telephone() -> Non
     assert compare(plan, play(agent, (), plan)[1]) == []
 
 
+def test_how_many_calls_there_are_counts_here_too_and_costs_no_session() -> None:
+    limited = GREETS + "limits: {calls_per_caller_per_hour: 3}\n"
+    plan = scenario({"expect": {"ended_by": "capacity"}}, before={"calls": 3})
+    assert compare(plan, play(limited, (), plan)[1]) == []
+
+
+def test_a_connection_cannot_be_lost_without_a_telephone_and_is_skipped() -> None:
+    plan = scenario(says("Hello?"), {"connection": "lost"}, {**says("Hello?"), "expect": {"says": "Yes"}})
+    peer, played = play(GREETS, ("Yes?", "Yes?"), plan)
+    (skipped,) = compare(plan, played)
+    assert (skipped.turn, skipped.field, skipped.is_skipped) == (1, "connection", True)
+    assert peer.hung_up_by == "caller"
+
+
 # ── sound ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

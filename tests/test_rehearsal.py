@@ -557,6 +557,105 @@ def test_a_model_that_gives_no_answer_is_never_a_pass() -> None:
     assert (run.judgment, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
 
 
+# ── what else the host is busy with ───────────────────────────────────────────────────────────────────────────
+
+LIMITED = GREETS + "limits: {calls_per_caller_per_hour: 3, concurrent_calls: 2}\n"
+BUSY, ANSWERED = [{"expect": {"ended_by": "capacity"}}], [{"expect": {"greeting": "Casa Nova"}}]
+
+
+@pytest.mark.parametrize(
+    ("others", "steps"),
+    [
+        ({"before": {"calls": 2}}, ANSWERED),
+        ({"before": {"calls": 3}}, BUSY),
+        ({"before": {"calls": 70}}, BUSY),
+        ({"meanwhile": {"calls": 1}}, ANSWERED),
+        ({"meanwhile": {"calls": 2}}, BUSY),
+        ({"before": {"calls": 2}, "meanwhile": {"calls": 1}}, ANSWERED),
+    ],
+)
+def test_a_caller_finds_the_line_busy_from_the_limit_on(others: Mapping[str, Any], steps: Any) -> None:
+    assert differences(play(LIMITED, steps, **others)) == []
+
+
+def test_what_the_agent_does_instead_of_being_busy_can_be_heard() -> None:
+    says = LIMITED + "on_failure: {over_capacity: {say: Please call later.}}\n"
+    steps = [{"expect": {"says": "call later", "ended_by": "capacity"}}]
+    assert differences(play(says, steps, meanwhile={"calls": 2})) == []
+
+
+SHARED = (
+    GREETS
+    + """
+tools:
+  - entrypoint: samples.restaurant:find_table
+    max_parallel: 2
+    timeout_seconds: 8
+    on_timeout: It does not open.
+    while_running: {after_seconds: 2, lines: [I look.]}
+"""
+)
+ASKS = {"caller": {"says": "A table?"}, "model": [{"calls": "find_table"}, {"says": "It is free."}]}
+FREE = {"find_table": {"result": {"available": True}}}
+
+
+def test_a_tool_whose_places_others_have_taken_waits_its_turn() -> None:
+    steps = [{**ASKS, "expect": {"says": {"contains": ["I look", "free"]}, "within_ms": 3000}}]
+    assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 5}})) == []
+    steps = [{**ASKS, "expect": {"says": {"contains": "free", "absent": "I look"}}}]
+    assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 1}})) == []
+
+
+def test_others_take_the_places_of_a_tool_once_and_from_when_it_is_wanted() -> None:
+    thinks = {"caller": {"says": "Hm."}, "model": {"says": "Take your time."}}
+    waits = {**ASKS, "expect": {"says": {"contains": ["I look", "free"]}}}
+    at_once = {**ASKS, "expect": {"says": {"contains": "free", "absent": "I look"}}}
+    steps = [thinks, {"caller": {"silent": 5}}, waits, at_once]
+    assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 4}})) == []
+
+
+def test_a_tool_that_waits_for_too_long_is_given_up() -> None:
+    steps = [{"caller": {"says": "A table?"}, "model": {"calls": "find_table"}, "expect": {"says": "does not open"}}]
+    assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 20}})) == []
+
+
+# ── a connection that is lost ─────────────────────────────────────────────────────────────────────────────────
+
+LOST = {"connection": "lost"}
+TABLE = {"caller": {"says": "A table?"}, "model": {"calls": "find_table"}}
+SLOW = {"find_table": {"result": {"available": True}, "delay": 5}}
+
+
+def test_a_connection_that_is_lost_while_a_tool_runs_is_attached_again_with_settings_and_result() -> None:
+    confirmed = {"agrees": True, "tools": ["find_table"]}
+    steps = [TABLE, {**LOST, "model": {"says": "It is free."}, "expect": {"says": "free", "receipt": confirmed}}]
+    run = play(SHARED, steps, tools=SLOW)
+    assert differences(run) == []
+    assert moments(run)[3:] == [
+        ("call", "the connection is lost"),
+        ("log", "attached again"),
+        ("agent", "I look."),
+        ("result", '{"available": true}'),
+        ("agent", "It is free."),
+    ]
+
+
+def test_a_connection_that_is_lost_while_the_agent_speaks_or_nobody_does_is_attached_again() -> None:
+    answers = {"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}, "expect": {"says": "Yes"}}
+    steps = [LOST, answers, LOST, answers, {"caller": {"silent": 3}}, LOST, answers]
+    run = play(SHARED, [*steps, {"caller": {"hangs_up": True}, "expect": {"ended_by": "caller", "greeting": "Casa"}}])
+    assert differences(run) == []
+    assert moments(run).count(("log", "attached again")) == 3
+
+
+def test_a_connection_that_is_lost_for_good_ends_the_call_or_puts_the_caller_through() -> None:
+    steps = [TABLE, {"connection": "lost_for_good", "expect": {"ended_by": "service", "says": {"absent": "free"}}}]
+    assert differences(play(SHARED, steps, tools=SLOW)) == []
+    steps = [TABLE, {"connection": "lost_for_good", "expect": {"transfer": "kitchen"}}]
+    lines = SHARED + TRANSFERS.replace("\ntools:", "").rstrip() + "\non_failure: {attach_failed: {transfer: kitchen}}\n"
+    assert differences(play(lines, steps, tools=SLOW)) == []
+
+
 # ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -105,7 +105,11 @@ def test_every_field_of_the_schema_is_explained_with_an_example() -> None:
 
 def test_a_file_becomes_values_with_the_places_of_what_is_expected() -> None:
     scenario = scenario_of(GOOD.decode())
-    assert (scenario.name, scenario.caller, scenario.headers) == ("uses every field", "", (("X-Tenant", "acme"),))
+    assert (scenario.name, scenario.caller, scenario.headers) == (
+        "uses every field",
+        "+493012345678",
+        (("X-Tenant", "acme"),),
+    )
     assert (scenario.runs, scenario.must_pass) == (3, 2)
     assert (scenario.clock - scenario.at).total_seconds() == 5
     assert scenario.canned == {
@@ -125,7 +129,10 @@ def test_a_file_becomes_values_with_the_places_of_what_is_expected() -> None:
     assert [each.wanted for each in second.expect if each.field == "says.contains"] == ["we have", "one"]
     assert scenario.turns[4].model[0].uses == (Use("hand_off_to_billing"),)
     assert scenario.turns[6].deed == Deed("says", "Yes", "yes.wav")
-    assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 7]
+    assert scenario.turns[7].deed == Deed("connection", "lost")
+    assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 8]
+    assert [at for at, turn in enumerate(scenario.turns) if turn.cuts_in] == [4, 7]
+    assert (scenario.rang_before, scenario.other_calls, scenario.taken) == (3, 20, {"find_table": 5})
 
 
 def test_what_is_not_written_is_the_sample_call() -> None:
@@ -133,6 +140,10 @@ def test_what_is_not_written_is_the_sample_call() -> None:
     assert scenario.caller == "+15557654321"
     assert scenario.at == scenario.clock == datetime(2026, 11, 27, 17, 0, tzinfo=UTC)
     assert (scenario.runs, scenario.must_pass) == (1, 1)
+
+
+def test_a_number_may_be_withheld() -> None:
+    assert scenario_of(RINGS.replace("}\n  turns", ", caller: null}\n  turns")).caller == ""
 
 
 def test_the_clock_and_the_call_stand_for_each_other() -> None:

@@ -57,8 +57,7 @@ class Gates:
 
     def of(self, tool: ToolDefinition) -> contextlib.AbstractAsyncContextManager[None]:
         """Return what a tool waits for before it runs, and frees when it is over."""
-        limit = tool.written.get("max_parallel")
-        if limit is None:
+        if (limit := tool.max_parallel) is None:
             return contextlib.nullcontext()
         source = next(tool.written[kind] for kind in ("entrypoint", "http", "mcp") if kind in tool.written)
         kind = json.dumps([source, tool.name], sort_keys=True)

@@ -54,7 +54,8 @@ class Received:
 class PlayedTurn:
     """What happened in one turn, until nothing more did. `milliseconds` is the time until the agent was heard.
 
-    `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then. Not `reached`: the call was
+    `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then, and `reason` says more of
+    it. Not `reached`: the call was
     over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
     those that no model can make, each with what stands there and why not, and `broken` tells of tools that raised or
     took too long. Not `spoke_over`: the caller was to interrupt, and the agent was not speaking. `not_here` says why
@@ -68,6 +69,7 @@ class PlayedTurn:
     transfers: tuple[str, ...] = ()
     milliseconds: float | None = None
     outcome: str = ""
+    reason: str = ""
     reached: bool = True
     unasked: int = 0
     impossible: tuple[tuple[Response, str, str], ...] = ()
@@ -80,10 +82,10 @@ class PlayedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What happened in one call. `turns` are those of the scenario, one for each; `opening` came before the first.
+    """What happened in a scenario's calls. `turns` are its own, one for each; `opening` came before the first.
 
-    `reason` says more of the outcome, which is `""` when the call went on to the scenario's end. `broken` says why
-    what happened is of no worth: who plays the model gave no answer.
+    `outcome` is that of the last call, `""` when it went on to the scenario's end, and `reason` says more of it.
+    `broken` says why what happened is of no worth: who plays the model gave no answer.
     """
 
     turns: tuple[PlayedTurn, ...]
@@ -171,7 +173,7 @@ def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Differen
     judges_end = any(each.field == "ended_by" for each in turn.expect)
     does_nothing = turn.deed is None or (judges_end and turn.deed.kind in ("silent", "hangs_up"))
     if not played.turns[at].reached and (turn.model or not does_nothing):
-        told = "the turn is played", f"the call was over before: {how_it_ended(played)}"
+        told = "the turn is played", f"the call was over before: {_how_it_ended(played.turns[at])}"
         yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
 
 
@@ -194,7 +196,8 @@ def _question(scenario: Scenario, played: Played, at: int, expectation: Expectat
     turn = played.turns[at]
     match expectation.field:
         case "greeting.judge":
-            told += f"\n\nJudge nothing but the agent's greeting: {' '.join(_greetings(played)) or '(none)'}"
+            greetings = " ".join(_greetings(scenario, played, at))
+            told += f"\n\nJudge nothing but the agent's greeting: {greetings or '(none)'}"
         case "says.judge":
             said = " ".join(said.text for said in turn.said)
             told += f"\n\nJudge nothing but these words of the agent: {said or '(none)'}"
@@ -203,8 +206,12 @@ def _question(scenario: Scenario, played: Played, at: int, expectation: Expectat
     return Question(at, expectation.wanted, told)
 
 
-def _greetings(played: Played) -> list[str]:
-    turns = (played.opening, *played.turns)
+def _greetings(scenario: Scenario, played: Played, at: int) -> list[str]:
+    """Return the greetings of the call that a turn belongs to: of all turns from one ringing to the next."""
+    rings = [number for number, turn in enumerate(scenario.turns) if turn.rings]
+    first = max((number for number in rings if number <= at), default=None)
+    end = min((number for number in rings if number > at), default=len(played.turns))
+    turns = (played.opening, *played.turns[:end]) if first is None else played.turns[first:end]
     return [said.text for turn in turns for said in turn.said if said.line == GREETING]
 
 
@@ -238,7 +245,7 @@ class _Comparison:
         return Difference(*where, expected, instead, is_skipped)
 
     def _over(self) -> str:
-        return f"the call was over before this turn: {how_it_ended(self.played)}"
+        return f"the call was over before this turn: {_how_it_ended(self.turn)}"
 
     def _judged(self, each: Expectation) -> Difference | None:
         expected = f"the judge agrees: “{each.wanted}”"
@@ -254,11 +261,12 @@ class _Comparison:
 
     def agent(self, _: str, wanted: str) -> "_Told":
         has = self.turn.agent
-        instead = f"{has} has the caller" if has else f"nobody has: {how_it_ended(self.played)}"
+        instead = f"{has} has the caller" if has else f"nobody has: {_how_it_ended(self.turn)}"
         return None if has == wanted else (f"{wanted} has the caller", instead)
 
     def greeting(self, how: str, wanted: str) -> "_Told":
-        return words_differ(how, wanted, _greetings(self.played), "the greeting says", "no greeting was said")
+        said = _greetings(self.scenario, self.played, self.at)
+        return words_differ(how, wanted, said, "the greeting says", "no greeting was said")
 
     def says(self, how: str, wanted: str) -> "_Told":
         return words_differ(how, wanted, [said.text for said in self.turn.said], "the agent says", "it said nothing")
@@ -303,7 +311,7 @@ class _Comparison:
         expected = f"the call has ended, {_BY[wanted]}"
         if not self.turn.outcome:
             return expected, "it had not ended"
-        return None if ENDED_BY[self.turn.outcome] == wanted else (expected, how_it_ended(self.played))
+        return None if ENDED_BY[self.turn.outcome] == wanted else (expected, _how_it_ended(self.turn))
 
     def within_ms(self, _: str, wanted: float) -> "_Told":
         took, expected = self.turn.milliseconds, f"the agent is heard within {wanted:g} ms"
@@ -360,12 +368,15 @@ _BY = {
 }
 
 
-def how_it_ended(played: Played) -> str:
+def how_it_ended(outcome: str, reason: str) -> str:
     """Return how a call ended in a few words, with the reason where there is one."""
-    if not played.outcome:
+    if not outcome:
         return "it went on to the scenario's end"
-    reason = f" ({played.reason})" if played.reason else ""
-    return f"it ended {_BY[ENDED_BY[played.outcome]]}{reason}"
+    return f"it ended {_BY[ENDED_BY[outcome]]}" + (f" ({reason})" if reason else "")
+
+
+def _how_it_ended(turn: PlayedTurn) -> str:
+    return how_it_ended(turn.outcome, turn.reason)
 
 
 def words_differ(how: str, wanted: str, said: Sequence[str], says: str, nothing: str) -> tuple[str, str] | None:

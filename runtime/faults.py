@@ -37,7 +37,7 @@ class FaultyLine:
         return self
 
     async def lose(self, *, for_good: bool) -> None:
-        """Break off the sideband that was opened last. Lost for good, none opens again."""
+        """Break off the sideband that was opened last. Lost for good, it does not open again."""
         self._is_lost = for_good
         if self._opened is not None:
             await self._opened.close()
@@ -53,7 +53,7 @@ class FaultyLine:
 
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""
-        if "attach_failed" in self._down or self._is_lost:
+        if "attach_failed" in self._down or (again and self._is_lost):
             raise SidebandError(ON_PURPOSE)
         self._opened = wire = await self._line.open(call_id, again)
         code = next((code for cause, code in _CODES.items() if cause in self._down), None)

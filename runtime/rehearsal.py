@@ -26,7 +26,7 @@ from runtime.faults import FaultyLine
 from runtime.overheard import overheard
 from runtime.props import recast
 from runtime.results import Run
-from runtime.ringing import Background, loopback
+from runtime.ringing import Background, Call, Heard, Loopback, loopback
 from runtime.scenarios import Scenario
 from runtime.settings import Endpoint, samples_kept_in
 from runtime.simulator import clock
@@ -90,39 +90,60 @@ async def perform(
     is_scripted = mind is None and live is None
     stage = Stage(scenario, is_scripted=is_scripted, patience_seconds=PATIENCE_SECONDS if live else STUCK_SECONDS)
     cast = recast(catalog, scenario, is_scripted=is_scripted)
-    line = FaultyLine(scenario.down, [canned.error for canned in scenario.canned.get("transfer", ())])
-    now, rung_at = asyncio.get_running_loop().time, math.inf
-
-    def shown() -> datetime:
-        return scenario.clock + timedelta(seconds=max(0.0, now() - rung_at))
-
+    backstage = _Backstage(scenario)
     with overheard(lambda words, record: _note(stage, words, record), logging.WARNING):
         async with loopback(
             cast,
             stage.observe,
             background,
             live=live,
-            clock=shown,
+            clock=backstage.clock,
             admission=admission_for(scenario, answering(scenario, cast)),
             gates=CrowdedGates(scenario.taken),
-            through=line.over,
+            through=backstage.line.over,
             pace=1.0,
             mind=mind or stage,
         ) as made:
-            call = made.new_call(scenario.called, scenario.caller, stage.hear)
-            stage.begin(call, cast, line.lose)
-            rung_at = now()
-            await made.ring(call, scenario.headers, at=int(scenario.at.timestamp()))
+            backstage.made = made
             try:
                 async with asyncio.timeout(CALL_SECONDS):
-                    await stage.play()
+                    await stage.play(cast, backstage)
             except TimeoutError:
                 stage.get_stuck()
-            call.hangs_up()
+            stage.leave()
             await made.host.idle()
     if isinstance(stage.failure, TextModelError) and stage.failure.lasting:
         raise stage.failure
     return stage.played()
+
+
+class _Backstage:
+    """What is behind a stage: the caller's telephone, and the host with its clock. `made` is set before it plays."""
+
+    made: Loopback
+    call: Call
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.line = FaultyLine(scenario.down, [canned.error for canned in scenario.canned.get("transfer", ())])
+        self.lose = self.line.lose
+        self._scenario = scenario
+        self._now = asyncio.get_running_loop().time
+        self._rung_at = math.inf  # for the first time
+
+    def clock(self) -> datetime:
+        return self._scenario.clock + self._since()
+
+    def _since(self) -> timedelta:
+        return timedelta(seconds=max(0.0, self._now() - self._rung_at))
+
+    def dial(self, hear: Heard) -> Call:
+        self.call = self.made.new_call(self._scenario.called, self._scenario.caller, hear)
+        return self.call
+
+    async def ring(self) -> None:
+        self._rung_at = min(self._rung_at, self._now())
+        at = self._scenario.at + self._since()
+        await self.made.ring(self.call, self._scenario.headers, at=int(at.timestamp()))
 
 
 def _note(stage: Stage, words: str, record: logging.LogRecord) -> None:

@@ -129,7 +129,7 @@ def _conversation(run: Run, shade: Shade) -> Iterator[str]:
                 f"    {'?' if each.is_skipped else '+'} {each.instead}", "yellow" if each.is_skipped else "green"
             )
     if run.failures and not run.played.outcome:
-        yield f"    {'call':6} {how_it_ended(run.played)}"
+        yield f"    {'call':6} {how_it_ended(run.played.outcome, run.played.reason)}"
 
 
 def _moment(moment: Moment) -> str:

@@ -143,6 +143,8 @@ class Hands(Protocol):
         """Wait until anything happens, at most until a time of the loop's clock."""
 
 
+Call = SimulatedCall | LiveCall
+
 Heard = Callable[[str, Mapping[str, Any]], None]
 """Told of each `server_event` and `client_event`, and of what the caller says: `turn`."""
 
@@ -157,15 +159,14 @@ class Loopback:
     service: Service
     live: LiveService | None = None
 
-    def new_call(self, called: str, caller: str, heard: Heard) -> SimulatedCall | LiveCall:
-        """Return a caller who dials, and let somebody hear the call."""
+    def new_call(self, called: str, caller: str, heard: Heard) -> Call:
+        """Return a caller who dials, and let somebody hear this call."""
         carrier = self.live or self.service
-        carrier.observe(lambda call, what, fields: heard(what, fields))
-        return carrier.new_call(called=called, caller=caller)
+        made = carrier.new_call(called=called, caller=caller)
+        carrier.observe(lambda call, what, fields: heard(what, fields) if call is made else None)
+        return made
 
-    async def ring(
-        self, call: SimulatedCall | LiveCall, headers: Sequence[tuple[str, str]] = (), at: int | None = None
-    ) -> None:
+    async def ring(self, call: Call, headers: Sequence[tuple[str, str]] = (), at: int | None = None) -> None:
         """Let a call ring at the host. It comes now, or came `at` a Unix time."""
         if isinstance(call, SimulatedCall):
             await self.service.ring(call, self.webhook, self.secret, extra_headers=headers, at=at)

@@ -96,8 +96,9 @@ class Response:
 class Deed:
     """What the caller does in a turn, or what becomes of the call.
 
-    `kind` is says, keys, silent, interrupts, hangs_up or connection; `value` its text, keys, seconds, text, True, or
-    lost or lost_for_good. `audio` is a file with the words that are said, relative to the scenario's, or `""`.
+    `kind` is says, keys, silent, interrupts, hangs_up, rings_again or connection; `value` its text, keys, seconds,
+    text, True, True, or lost or lost_for_good. `audio` is a file with the words that are said, relative to the
+    scenario's, or `""`.
     """
 
     kind: str
@@ -119,6 +120,11 @@ class Turn:
     def cuts_in(self) -> bool:
         """Whether it begins while the agent speaks, and not once nothing more follows."""
         return self.deed is not None and self.deed.kind in ("interrupts", "connection")
+
+    @property
+    def rings(self) -> bool:
+        """Whether it begins another call."""
+        return self.deed is not None and self.deed.kind == "rings_again"
 
     @property
     def looks_back(self) -> bool:

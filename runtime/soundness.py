@@ -23,6 +23,7 @@ def problems(document: Document) -> list[Problem]:
             found += _repeated(document, (index, "scenario"), written.get("scenario"), names)
             found += _runs(document, index, written)
             found += _moments(document, index, written)
+            found += _rings_already(document, index, written)
             found += _after_the_end(document, index, written)
             found += _uncounted(document, index, written)
             found += _uses(document, index, written)
@@ -45,16 +46,17 @@ def doubts(document: Document) -> list[Problem]:
 
 def _too_early(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield a problem for each turn that expects the caller to have ended the call and comes before they do."""
-    goes = next((number for number, turn in _turns(written) if _hangs_up(turn)), None)
-    for number, turn in _turns(written):
-        if goes is not None and number >= goes:
-            return
-        if turn.get("expect", {}).get("ended_by") == "caller":
-            message, cure = "the caller never hangs up", "Write caller: {hangs_up: true} in this turn."
-            if goes is not None:
-                line = document.place((index, "turns", goes, "caller")).line
-                message, cure = f"the caller hangs up later, in line {line}", "Write it there."
-            yield document.problem((index, "turns", number, "expect", "ended_by"), message, cure)
+    for turns in _calls(written):
+        goes = next((number for number, turn in turns if _does(turn, "hangs_up")), None)
+        for number, turn in turns:
+            if goes is not None and number >= goes:
+                break
+            if turn.get("expect", {}).get("ended_by") == "caller":
+                message, cure = "the caller never hangs up", "Write caller: {hangs_up: true} in this turn."
+                if goes is not None:
+                    line = document.place((index, "turns", goes, "caller")).line
+                    message, cure = f"the caller hangs up later, in line {line}", "Write it there."
+                yield document.problem((index, "turns", number, "expect", "ended_by"), message, cure)
 
 
 def _repeated(document: Document, path: Path, name: Any, names: dict[str, int]) -> Iterator[Problem]:
@@ -111,20 +113,28 @@ def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iter
 
 def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield a problem for the first thing that happens behind a hang-up which is well, and for what nobody hears."""
-    over = 0
-    for number, turn in _turns(written):
-        follows = next((key for key in ("caller", "connection", "model") if key in turn), None)
-        if over and follows:
-            message = f"nothing can follow here: the caller hangs up in line {over}"
-            cure = "Remove it and what comes after it, or hang up later."
-            yield document.problem((index, "turns", number, follows), message, cure, key=True)
-            return
-        if _hangs_up(turn):
-            over = document.place((index, "turns", number, "caller")).line
-            if "model" in turn:
-                message = "nobody hears it: the caller hangs up in this turn"
-                cure = "Write it in the turn before."
-                yield document.problem((index, "turns", number, "model"), message, cure, key=True)
+    for turns in _calls(written):
+        over = 0
+        for number, turn in turns:
+            follows = next((key for key in ("caller", "connection", "model") if key in turn), None)
+            if over and follows:
+                message = f"nothing can follow here: the caller hangs up in line {over}"
+                cure = "Remove it and what comes after it, or hang up later."
+                yield document.problem((index, "turns", number, follows), message, cure, key=True)
+                break
+            if _does(turn, "hangs_up"):
+                over = document.place((index, "turns", number, "caller")).line
+                if "model" in turn:
+                    message = "nobody hears it: the caller hangs up in this turn"
+                    cure = "Write it in the turn before."
+                    yield document.problem((index, "turns", number, "model"), message, cure, key=True)
+
+
+def _rings_already(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
+    first = next(_turns(written), None)
+    if first and first[0] == 0 and _does(first[1], "rings_again"):
+        message, cure = "the caller rings for the first time here", "Remove it: a scenario begins with the call."
+        yield document.problem((index, "turns", 0, "caller", "rings_again"), message, cure, key=True)
 
 
 def _uncounted(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -142,8 +152,18 @@ def _turns(written: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]
     )
 
 
-def _hangs_up(turn: Mapping[str, Any]) -> bool:
-    return bool(turn.get("caller") == {"hangs_up": True})
+def _calls(written: Mapping[str, Any]) -> list[list[tuple[int, Mapping[str, Any]]]]:
+    """Return the turns with their numbers, call by call."""
+    calls: list[list[tuple[int, Mapping[str, Any]]]] = [[]]
+    for number, turn in _turns(written):
+        if _does(turn, "rings_again"):
+            calls.append([])
+        calls[-1].append((number, turn))
+    return calls
+
+
+def _does(turn: Mapping[str, Any], deed: str) -> bool:
+    return bool(turn.get("caller") == {deed: True})
 
 
 _USE = {"tool", "arguments"}

@@ -30,7 +30,7 @@ from runtime.faults import SPEECHLESS
 from runtime.foreign import inner
 from runtime.realtime.live import LiveCall
 from runtime.receipt import Receipt
-from runtime.ringing import Hands
+from runtime.ringing import Hands, Heard
 from runtime.runner import Runner
 from runtime.scenarios import SETTLED_SECONDS, Deed, Response, Scenario, Turn, Use
 from runtime.session import is_models_own, line_of
@@ -43,10 +43,17 @@ ENDING_SECONDS = 60.0  # of the call, for an end that a scenario waits for
 NO_LINE = "(the scenario has no model line here)"  # what a model says then, and no expectation is about
 
 
-class Lose(Protocol):
-    """Breaks off the connection over which the host steers the call."""
+class Backstage(Protocol):
+    """What a stage cannot see: whom the caller rings, and the connection over which the host steers the call."""
 
-    async def __call__(self, *, for_good: bool) -> None: ...
+    def dial(self, hear: Heard, /) -> Hands:
+        """Return a call that does not ring yet, and let somebody hear it."""
+
+    async def ring(self) -> None:
+        """Let the call that was dialed last ring at the host."""
+
+    async def lose(self, *, for_good: bool) -> None:
+        """Break off the connection, for good or so that it can be attached again."""
 
 
 @dataclass(slots=True)
@@ -67,6 +74,7 @@ class _Act:
     not_here: str = ""
     agent: str = ""
     outcome: str = ""
+    reason: str = ""
     received: Received = field(default_factory=Received)
 
     def tell(self, who: str, what: str) -> None:
@@ -79,6 +87,9 @@ class Stage:
     What follows from a deed belongs to the deed's turn, until the model speaks a line of a later one. Where the model
     is not scripted, its lines are passed over, and such a turn looks at all that followed.
     """
+
+    _backstage: Backstage
+    _call: Hands
 
     def __init__(self, scenario: Scenario, *, is_scripted: bool, patience_seconds: float) -> None:
         self._scenario = scenario
@@ -102,24 +113,23 @@ class Stage:
         self._works = False  # the host has begun a tool, and not given its result
         self._is_done = False
 
-    def begin(self, call: Hands, cast: Catalog, lose: Lose) -> None:
-        """Take the call that is about to ring, and what its connection is lost by."""
-        self._call = call
-        self._lose = lose
+    async def play(self, cast: Catalog, backstage: Backstage) -> None:
+        """Ring, and play the turns, until the last call is over or nothing of the scenario is left."""
+        self._backstage = backstage
         tools = [(agent.name, tool) for agent in cast.agents.values() for tool in agent.tools]
         self._waits_for_caller = {(agent, tool.name) for agent, tool in tools if tool.use == "keypad"}
-        self._deed_at = asyncio.get_running_loop().time()
-
-    async def play(self) -> None:
-        """Play the turns, until the call is over or nothing of the scenario is left."""
         turns = self._scenario.turns
+        await self._ring()
         if self._act is self._opening:
             await self._settle(turns[0])
             self._conclude([self._opening])
         for first, end in exchanges(turns):
-            if self._over.is_set():
-                break
             acts = self._acts[first:end]
+            if self._over.is_set() and (self.failure or not turns[first].rings):
+                self._conclude(acts, reached=False)
+                continue
+            if turns[first].rings:
+                await self._part()
             self._act = acts[0]
             if self._is_scripted:
                 scripted = zip(acts, turns[first:end], strict=True)
@@ -133,6 +143,26 @@ class Stage:
                 await self._within(ENDING_SECONDS, self._over)
             self._conclude(acts)
         self._is_done = True
+
+    async def _ring(self) -> None:
+        """Begin a call."""
+        self._over.clear()
+        self._agent = self._outcome = self._reason = ""
+        self._runner = None
+        self._running.clear()
+        self._works = False
+        self._call = self._backstage.dial(self.hear)
+        self._deed_at = asyncio.get_running_loop().time()
+        await self._backstage.ring()
+
+    async def _part(self) -> None:
+        """Let the caller hang up, unless the call is over, and wait for its end."""
+        self._call.hangs_up()
+        await self._within(ENDING_SECONDS, self._over)
+
+    def leave(self) -> None:
+        """Let the caller hang up, who has nothing more to do."""
+        self._call.hangs_up()
 
     async def _do(self, turn: Turn) -> None:
         """Let the caller do what the turn says."""
@@ -158,10 +188,13 @@ class Stage:
                 return
             case "hangs_up":
                 self._call.hangs_up()
+            case "rings_again":
+                await self._ring()
+                return
             case "connection" if isinstance(self._call, LiveCall):
                 self._act.not_here = "without a telephone there is no call beside the connection"
             case "connection":
-                await self._lose(for_good=turn.deed.value == "lost_for_good")
+                await self._backstage.lose(for_good=turn.deed.value == "lost_for_good")
         self._deed_at = asyncio.get_running_loop().time()
 
     async def _play(self, deed: Deed, call: LiveCall) -> None:
@@ -200,15 +233,16 @@ class Stage:
             return False
         return True
 
-    def _conclude(self, acts: Sequence[_Act]) -> None:
-        """Keep how things stand at the end of an exchange's turns."""
+    def _conclude(self, acts: Sequence[_Act], *, reached: bool = True) -> None:
+        """Keep how things stand at the end of an exchange's turns, or when they cannot be played any more."""
         for act, _ in self._lines:
             act.unasked += 1
         self._lines.clear()
         receipt = self._runner.call.receipt if self._runner else Receipt()
         received = Received(receipt.rows, receipt.greeting, str(self._call.session.get("instructions", "")))
         for act in acts:
-            act.reached, act.agent, act.outcome, act.received = True, self._agent, self._outcome, received
+            act.reached, act.received = reached, received
+            act.agent, act.outcome, act.reason = self._agent, self._outcome, self._reason
 
     # ── the model's part, where the scenario has it ───────────────────────────────────────────────────────────
 
@@ -227,6 +261,7 @@ class Stage:
     def get_stuck(self) -> None:
         """Note that the call never came to an end."""
         self._end("failed", "it got stuck and never ended")
+        self._conclude([act for act in self._acts if not act.reached], reached=False)
 
     def note(self, words: str) -> None:
         """Note what was logged."""
@@ -268,7 +303,7 @@ class Stage:
     def _end(self, outcome: str, reason: str) -> None:
         if not self._is_done:
             self._outcome, self._reason = outcome, reason or self._reason
-            self._act.tell("call", how_it_ended(Played((), outcome=outcome, reason=self._reason)))
+            self._act.tell("call", how_it_ended(outcome, self._reason))
         self._over.set()
 
     def hear(self, what: str, fields: Mapping[str, Any]) -> None:
@@ -340,13 +375,8 @@ class Stage:
             _as_played(act, self._acts[begins[at] : at + 1] if turn.looks_back or not self._is_scripted else [act])
             for at, (turn, act) in enumerate(zip(self._scenario.turns, self._acts, strict=True))
         ]
-        last = [act for act in (self._opening, *self._acts) if act.reached][-1:]
-        received = last[0].received if last else Received()
         return Played(
-            tuple(
-                turn if turn.reached else replace(turn, agent=self._agent, outcome=self._outcome, received=received)
-                for turn in turns
-            ),
+            tuple(turns),
             _as_played(self._opening, [self._opening]),
             self._outcome,
             self._reason,
@@ -370,6 +400,7 @@ def _as_played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
         transfers=tuple(name for each in seen for name in each.transfers),
         milliseconds=next((each.milliseconds for each in seen if each.milliseconds is not None), None),
         outcome=act.outcome,
+        reason=act.reason,
         reached=act.reached,
         unasked=act.unasked,
         impossible=tuple(act.impossible),
@@ -405,6 +436,8 @@ def _told(kind: str, value: Any) -> str:
             return f"(interrupts) {value}"
         case "hangs_up":
             return "(hangs up)"
+        case "rings_again":
+            return "(rings again)"
         case "connection":
             return f"the connection is {value.replace('_', ' ')}"
     return str(value)

@@ -33,7 +33,8 @@ TURN = PlayedTurn(
     received=Received(ROWS, "near", "Today is Friday."),
 )
 PLAYED = Played((TURN,))
-ENDED = Played((replace(TURN, outcome="silent"),), outcome="silent", reason="the caller says nothing")
+NOTHING = "the caller says nothing"
+ENDED = Played((replace(TURN, outcome="silent", reason=NOTHING),), outcome="silent", reason=NOTHING)
 
 
 def expecting(*expectations: tuple[str, Any]) -> Scenario:

@@ -464,6 +464,14 @@ def test_how_many_calls_there_are_counts_here_too_and_costs_no_session() -> None
     assert compare(plan, play(limited, (), plan)[1]) == []
 
 
+def test_a_caller_who_rings_again_has_a_session_of_its_own() -> None:
+    again = {"caller": {"rings_again": True}, "expect": {"greeting": "Casa Nova", "agent": "desk"}}
+    plan = scenario(says("Hello?"), again, {**says("Hello?"), "expect": {"says": "Yes?"}})
+    peer, played = play(GREETS, ("Yes?",), plan)
+    assert compare(plan, played) == []
+    assert peer.hung_up_by == "caller", "the first session"
+
+
 def test_a_connection_cannot_be_lost_without_a_telephone_and_is_skipped() -> None:
     plan = scenario(says("Hello?"), {"connection": "lost"}, {**says("Hello?"), "expect": {"says": "Yes"}})
     peer, played = play(GREETS, ("Yes?", "Yes?"), plan)

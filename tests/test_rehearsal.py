@@ -656,6 +656,59 @@ def test_a_connection_that_is_lost_for_good_ends_the_call_or_puts_the_caller_thr
     assert differences(play(lines, steps, tools=SLOW)) == []
 
 
+# ── a caller who rings again ──────────────────────────────────────────────────────────────────────────────────
+
+AGAIN = {"caller": {"rings_again": True}}
+LEAVES = {"caller": {"hangs_up": True}, "expect": {"ended_by": "caller"}}
+
+
+def nobody() -> dict[str, str]:
+    """Look a guest up whom nobody knows."""
+    return {}
+
+
+def test_a_caller_who_rings_again_is_another_call_with_its_own_greeting_and_end() -> None:
+    knows = GREETS.replace("Casa Nova, hello.", '"Hello{% if guest %} {{ guest }}{% endif %}."')
+    knows += "lookup: {entrypoint: 'tests.test_rehearsal:nobody', defaults: {guest: ''}}\n"
+    first = [{"expect": {"greeting": {"contains": "Hello.", "absent": "Rivera"}}}, LEAVES]
+    second = [{**AGAIN, "expect": {"greeting": {"contains": "Hello Rivera", "absent": "Hello."}, "agent": "desk"}}]
+    asks = {"caller": {"says": "Hi."}, "model": {"says": "Welcome back."}, "expect": {"says": "back"}}
+    run = play(
+        knows, [*first, *second, asks, LEAVES], tools={"lookup": [{"result": {}}, {"result": {"guest": "Rivera"}}]}
+    )
+    assert differences(run) == []
+    assert moments(run) == [
+        ("agent", "Hello."),
+        ("caller", "(hangs up)"),
+        ("call", "it ended by the caller"),
+        ("caller", "(rings again)"),
+        ("agent", "Hello Rivera."),
+        ("caller", "Hi."),
+        ("agent", "Welcome back."),
+        ("caller", "(hangs up)"),
+        ("call", "it ended by the caller"),
+    ]
+
+
+def test_each_call_counts_for_the_limit_of_an_hour() -> None:
+    limited = GREETS + "limits: {calls_per_caller_per_hour: 2}\n"
+    answered, busy = {**AGAIN, "expect": {"agent": "desk"}}, {**AGAIN, "expect": {"ended_by": "capacity"}}
+    run = play(limited, [ANSWERED[0], answered, busy, busy])
+    assert differences(run) == []
+    assert moments(run).count(("call", "it ended by the caller")) == 2, "who rings again hangs up before"
+
+
+def test_what_goes_wrong_in_one_call_is_told_of_it_and_keeps_no_other_from_being_played() -> None:
+    asks = {"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}, "expect": {"says": "Yes"}}
+    leaves = {"caller": {"says": "Bye."}, "model": {"calls": "hang_up"}, "expect": {"ended_by": "silence"}}
+    steps = [{"caller": {"silent": 90}}, asks, {**AGAIN, "expect": {"greeting": "Casa"}}, leaves]
+    assert differences(play(GREETS + "tools: [{use: hang_up}]\n", steps)) == [
+        "says.contains: the agent says “Yes”; the call was over before this turn: it ended by silence "
+        "(nothing was heard for 30 s)",
+        "ended_by: the call has ended, by silence; it ended by the agent",
+    ]
+
+
 # ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,13 +1,13 @@
 """Whether the agents, tools and destinations that scenarios name exist, and who takes a scenario's call. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runtime.agreements import destinations
 from runtime.catalog import Catalog
 from runtime.definition import AgentDefinition
 from runtime.document import Document, Path, each_of, value_at
-from runtime.errors import Problem, did_you_mean, listing
+from runtime.errors import CatalogError, Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
 from runtime.scenarios import TRANSFER_FAILURES, Scenario, ScenarioFile
@@ -29,16 +29,29 @@ def team_of(scenario: Scenario, catalog: Catalog) -> tuple[AgentDefinition, ...]
     return tuple(catalog.team(agent).values()) if agent else ()
 
 
-def problems(file: ScenarioFile, catalog: Catalog) -> list[Problem]:
-    """Return a problem for each agent, tool or destination that a file's scenarios name and that is not there."""
+CatalogsOf = Callable[[Scenario], Sequence[Catalog]]
+"""Returns the catalog that a scenario begins with, and those of its reloads. May raise `CatalogError`."""
+
+
+def problems(file: ScenarioFile, catalogs_of: CatalogsOf) -> list[Problem]:
+    """Return a problem for each agent, tool or destination that a file's scenarios name and that is not there.
+
+    Of a scenario whose reloads make no catalog, their problems are told and nothing else.
+    """
     found: list[Problem] = []
     for index, scenario in enumerate(file.scenarios):
         written = file.document.data[index]
-        team = team_of(scenario, catalog) or tuple(catalog.agents.values())
-        known = _Known.of(catalog, team)
+        try:
+            catalogs = catalogs_of(scenario)
+        except CatalogError as error:
+            found += error.problems
+            continue
+        teams = [team_of(scenario, each) or tuple(each.agents.values()) for each in catalogs]
+        team = tuple(dict.fromkeys(agent for each in teams for agent in each))
+        known = _Known.of(catalogs, team)
         for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
-        found += _places(file.document, index, scenario, answering(scenario, catalog))
+        found += _places(file.document, index, scenario, answering(scenario, catalogs[0]))
         if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
             message, cure = (
                 f"{known.who} has no server of tools",
@@ -73,23 +86,24 @@ class _Known(NamedTuple):
     who: str
 
     @classmethod
-    def of(cls, catalog: Catalog, team: tuple[AgentDefinition, ...]) -> "_Known":
+    def of(cls, catalogs: Sequence[Catalog], team: tuple[AgentDefinition, ...]) -> "_Known":
         tools = [tool for agent in team for tool in agent.tools]
         open_ended = any(agent.abilities.servers for agent in team)
         return cls(
-            frozenset(catalog.agents),
+            frozenset(name for catalog in catalogs for name in catalog.agents),
             None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
             frozenset(tool.name for tool in tools if tool.max_parallel is not None),
             frozenset(tool.name for tool in tools if tool.use == "transfer"),
             frozenset(name for agent in team for name in destinations(agent.data)),
             any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
-            _listed([agent.name for agent in team]),
+            _listed(list(dict.fromkeys(agent.name for agent in team))),
         )
 
     def problems(self, document: Document, path: Path, kind: str, name: str) -> Iterator[Problem]:
-        if kind == "agent" and name not in self.agents:
-            yield document.problem(path, f"there is no agent '{name}'", _cure(name, self.agents))
+        if kind in ("agent", "reloaded") and name not in self.agents:
+            cure = _cure(name, self.agents)
+            yield document.problem(path, f"there is no agent '{name}'", cure, key=kind == "reloaded")
         elif kind == "destination" and name not in self.destinations:
             message = f"{self.who} can put nobody through to '{name}'"
             yield document.problem(path, message, _cure(name, self.destinations) or "Name a transfer's destination.")
@@ -133,8 +147,8 @@ def _listed(names: list[str]) -> str:
 
 
 _Mention = Iterator[tuple[Path, str, str]]
-"""What is named: its path in the scenario, its name, and before it whether it is an agent, a destination, a tool, one
-that is canned or one whose places are taken."""
+"""What is named: its path in the scenario, its name, and before it whether it is an agent, one that is reloaded, a
+destination, a tool, one that is canned or one whose places are taken."""
 
 
 def _named(scenario: Mapping[str, Any]) -> _Mention:
@@ -142,6 +156,7 @@ def _named(scenario: Mapping[str, Any]) -> _Mention:
     taken = scenario.get("meanwhile", {}).get("tools", {})
     yield from ((("meanwhile", "tools", name), "taken", name) for name in taken)
     for number, turn in enumerate(scenario["turns"]):
+        yield from ((("turns", number, "reload", name), "reloaded", name) for name in turn.get("reload", {}))
         for here, response in each_of(turn.get("model", []), ("turns", number, "model")):
             yield from _calls((*here, "calls"), response.get("calls", []))
             if "hands_off" in response:

@@ -57,6 +57,14 @@ class Document:
             path = path[:-1]
         return self.places.get(path, Place(1, 1))
 
+    def below(self, path: Path) -> "Document":
+        """Return what stands at a path as a document of its own, with its places in this file."""
+        places, keys = (
+            {where[len(path) :]: place for where, place in known.items() if where[: len(path)] == path}
+            for known in (self.places, self.keys)
+        )
+        return Document(self.file, value_at(self.data, path), places, keys, self.texts)
+
     def problem(self, path: Path, message: str, cure: str = "", *, key: bool = False, **more: Any) -> Problem:
         """Return a problem at `path`, or at its key."""
         place = self.place(path, key=key)

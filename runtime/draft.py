@@ -32,7 +32,7 @@ class Source:
     """One agent file as bytes. `sibling(path)` returns the bytes of a file beside it, or raises `OSError`.
 
     `unreadable` says why there are no bytes, `cure` what to do about it. `defaults` is the file
-    whose values the agent inherits.
+    whose values the agent inherits, and `edit` what is written over the file, as by a rehearsal's reload.
     """
 
     file: str
@@ -41,6 +41,7 @@ class Source:
     unreadable: str = ""
     cure: str = ""
     defaults: "Source | None" = None
+    edit: Document | None = field(default=None, repr=False)
 
 
 Beside = Mapping[tuple[str, str], bytes | None]
@@ -105,6 +106,8 @@ class _Written(NamedTuple):
 def _read(source: Source, environment: str | None) -> _Written:
     """Read a source's files, and judge what an environment sees of each; None for all that they say."""
     document, found = _read_file(source.file, source.raw, source.unreadable, source.cure)
+    if document is not None and source.edit is not None:
+        document = layers.merge(document, source.edit)
     defaults, theirs = _defaults(source.defaults, environment)
     is_whole = document is not None and (defaults is not None or source.defaults is None)
     named = layers.environments(document) | layers.environments(defaults) if is_whole else None
@@ -231,7 +234,8 @@ def _digest(source: Source, instructions: bytes, environment: str) -> str:
     """Return what identifies the content that an agent is made of: its file, its instructions, what it inherits."""
     inherited = b"\0" + source.defaults.raw if source.defaults else b""
     chosen = b"\0" + environment.encode() if environment else b""
-    return hashlib.sha256(source.raw + instructions + inherited + chosen).hexdigest()[:12]
+    edited = b"\0" + documents.write(source.edit.data).encode() if source.edit else b""
+    return hashlib.sha256(source.raw + instructions + inherited + chosen + edited).hexdigest()[:12]
 
 
 def _name_of(document: Document) -> tuple[str | None, tuple[int, int]]:

@@ -20,9 +20,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runtime import files
-from runtime.catalog import Catalog, assemble, problems
-from runtime.draft import draft
-from runtime.errors import CatalogError, SwitchboardError, TextModelError, errors, frames
+from runtime.company import Company, company_of
+from runtime.errors import CatalogError, SwitchboardError, TextModelError, frames
 from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
@@ -203,12 +202,13 @@ def _play(part: Part) -> Run:
 def _rehearsed(part: Part) -> Run:
     from runtime.rehearsal import rehearse
 
-    catalog, tools = _company(part.folder, part.environment)
+    company, tools = _company(part.folder, part.environment)
+    catalog, *reloads = company.catalogs(part.scenario)
     mind, judge = _model(part.model) if part.model else (None, None)
     background = (tools.kept_open,)
     if part.is_live:
-        return rehearse(part.scenario, catalog, None, judge, background, live_endpoint())
-    return rehearse(part.scenario, catalog, mind, judge, background)
+        return rehearse(part.scenario, catalog, None, judge, background, live_endpoint(), reloads)
+    return rehearse(part.scenario, catalog, mind, judge, background, reloads=reloads)
 
 
 @cache
@@ -225,12 +225,8 @@ def _model(name: str) -> "tuple[TextMind, Judge]":
 
 
 @cache
-def _company(folder: Path, environment: str) -> tuple[Catalog, Tools]:
-    """Return a catalog with its tools, read once in each process. Raises `CatalogError`."""
+def _company(folder: Path, environment: str) -> tuple[Company, Tools]:
+    """Return a catalog's agents with their tools, read once in each process."""
     files.let_import([folder])
     tools = Tools()
-    drafts = [draft(source, tools.read, environment) for source in files.sources([folder])]
-    found = problems(drafts)
-    if errors(found):
-        raise CatalogError(found)
-    return assemble(made.definition for made in drafts if made.definition), tools
+    return company_of(files.sources([folder]), tools.read, environment), tools

@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runtime import catalog as catalogs
 from runtime.cast import LOOKUP
-from runtime.catalog import Catalog
+from runtime.catalog import Catalog, assemble
 from runtime.context import CallContext
 from runtime.definition import Abilities, AgentDefinition, ToolDefinition
 from runtime.errors import ToolError
@@ -25,13 +24,14 @@ Invoke = Callable[[CallContext, str], Awaitable[str]]
 """What a `ToolDefinition` is run by."""
 
 
-def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalog:
-    """Return the catalog with tools that give what the scenario says; whatever else runs for real takes real time.
+def recast(catalogs: Sequence[Catalog], scenario: Scenario, *, is_scripted: bool) -> list[Catalog]:
+    """Return catalogs with tools that give what the scenario says; whatever else runs for real takes real time.
 
     A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then, nor
     where a scripted scenario has nothing to do with them.
     """
-    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {LOOKUP}
+    agents = [agent for catalog in catalogs for agent in catalog.agents.values()]
+    known = {tool.name for agent in agents for tool in agent.tools} | {LOOKUP}
     cans = {name: _Can(given) for name, given in scenario.canned.items()}
     from_servers = {name: can for name, can in cans.items() if name not in known}
     needs_servers = not from_servers and (not is_scripted or not _named(scenario) <= known)
@@ -50,7 +50,7 @@ def recast(catalog: Catalog, scenario: Scenario, *, is_scripted: bool) -> Catalo
             servers = tuple({**server, "mcp": {"command": _NOWHERE}} for server in abilities.servers)
         return replace(agent, abilities=Abilities(tools, servers, lookup, rules))
 
-    return catalogs.assemble(map(equipped, catalog.agents.values()), catalog.revision)
+    return [assemble(map(equipped, catalog.agents.values()), catalog.revision) for catalog in catalogs]
 
 
 def _named(scenario: Scenario) -> set[str]:

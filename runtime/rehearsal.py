@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from runtime import threads
 from runtime.cast import answering
 from runtime.catalog import Catalog
 from runtime.crowd import CrowdedGates, admission_for
+from runtime.current import Status
 from runtime.errors import TextModelError, ToolError
 from runtime.expectations import Played, Question, compare, questions
 from runtime.faults import FaultyLine
@@ -51,17 +52,19 @@ def rehearse(
     judge: Judge | None = None,
     background: Background = (),
     live: Endpoint | None = None,
+    reloads: Sequence[Catalog] = (),
 ) -> Run:
     """Play a scenario once and compare it with what it expects.
 
     A mind takes the place of the scenario's model lines; `live` is where the real service does, in real time.
-    `background` is the host's: what its tools need beside the call. Never raises for what agents or tools do, and
+    `background` is the host's: what its tools need beside the call; `reloads` are its catalogs from each reload of the
+    scenario on. Never raises for what agents or tools do, and
     `TextModelError` for a text model that will never answer.
     """
     began = time.monotonic()
 
     async def work() -> Run:
-        played = await perform(scenario, catalog, mind, background, live)
+        played = await perform(scenario, catalog, mind, background, live, reloads)
         if played.broken:
             return Run(played, broken=played.broken)
         verdicts = {question: await judge(question) for question in questions(scenario, played)} if judge else {}
@@ -85,12 +88,13 @@ async def perform(
     mind: Mind | None = None,
     background: Background = (),
     live: Endpoint | None = None,
+    reloads: Sequence[Catalog] = (),
 ) -> Played:
     """Play a scenario once on this event loop, whose clock may jump, and return what happened."""
     is_scripted = mind is None and live is None
     stage = Stage(scenario, is_scripted=is_scripted, patience_seconds=PATIENCE_SECONDS if live else STUCK_SECONDS)
-    cast = recast(catalog, scenario, is_scripted=is_scripted)
-    backstage = _Backstage(scenario)
+    cast, *later = recast([catalog, *reloads], scenario, is_scripted=is_scripted)
+    backstage = _Backstage(scenario, later)
     with overheard(lambda words, record: _note(stage, words, record), logging.WARNING):
         async with loopback(
             cast,
@@ -107,7 +111,7 @@ async def perform(
             backstage.made = made
             try:
                 async with asyncio.timeout(CALL_SECONDS):
-                    await stage.play(cast, backstage)
+                    await stage.play(backstage)
             except TimeoutError:
                 stage.get_stuck()
             stage.leave()
@@ -118,12 +122,14 @@ async def perform(
 
 
 class _Backstage:
-    """What is behind a stage: the caller's telephone, and the host with its clock. `made` is set before it plays."""
+    """What is behind a stage: the caller's telephone, and the host with its clock and its agents. `made` is set before
+    it plays."""
 
     made: Loopback
     call: Call
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, later: Iterable[Catalog]) -> None:
+        self._later = iter(later)
         self.line = FaultyLine(scenario.down, [canned.error for canned in scenario.canned.get("transfer", ())])
         self.lose = self.line.lose
         self._scenario = scenario
@@ -139,6 +145,11 @@ class _Backstage:
     def dial(self, hear: Heard) -> Call:
         self.call = self.made.new_call(self._scenario.called, self._scenario.caller, hear)
         return self.call
+
+    def reload(self) -> None:
+        catalog = next(self._later)
+        at = self.clock()
+        self.made.host.current.swap(catalog, Status(catalog.revision, at, at))
 
     async def ring(self) -> None:
         self._rung_at = min(self._rung_at, self._now())

@@ -9,6 +9,7 @@ from pathlib import Path
 from runtime import cast, files, git, scenarios
 from runtime import catalog as catalogs
 from runtime.catalog import Catalog, demand_environment
+from runtime.company import Company, company_of
 from runtime.definition import AgentDefinition
 from runtime.draft import Source, draft
 from runtime.errors import CatalogError, Problem, SoundError, errors
@@ -88,7 +89,11 @@ class _Behind:
 
     def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
         """Return every file, and those that a module would be that is not there; links are followed."""
-        behind = [self._agent(agent) for agent in cast.team_of(scenario, catalog)]
+        reloaded = {name for turn in scenario.turns for name in turn.reload or () if name in catalog.agents}
+        team = {agent.name: agent for agent in cast.team_of(scenario, catalog)}
+        behind = [
+            self._agent(agent) for agent in {**team, **{name: catalog.agents[name] for name in reloaded}}.values()
+        ]
         file = Path(scenario.file)
         heard = {(file.parent / turn.deed.audio).resolve() for turn in scenario.turns if turn.deed and turn.deed.audio}
         return self._shared.union({file.resolve()}, heard, *behind)
@@ -147,20 +152,20 @@ def _opened(folder: Path, found: Sequence[Path], environment: str) -> Repertoire
     sources = files.sources([folder])
     if problems := files.without_agents([folder], sources):
         raise CatalogError(problems)
-    catalog = _catalog(sources, environment)
+    company = _company(sources, environment)
     read, problems = read_all(found)
-    problems += [problem for file in read for problem in (*cast.problems(file, catalog), *_unheard(file, folder))]
+    for file in read:
+        problems += [*cast.problems(file, company.catalogs), *_unheard(file, folder)]
     wrong = {problem.file for problem in errors(problems)}
-    return Repertoire(folder, catalog, tuple(file for file in read if file.file not in wrong), tuple(sorted(problems)))
+    playable = tuple(file for file in read if file.file not in wrong)
+    return Repertoire(folder, company.catalog(), playable, tuple(sorted(problems)))
 
 
-def _catalog(sources: Sequence[Source], environment: str) -> Catalog:
-    drafts = [draft(source, None, environment) for source in sources]
-    demand_environment(environment, drafts)
-    found = catalogs.problems(drafts)
-    if errors(found):
-        raise CatalogError(found)
-    return catalogs.assemble(made.definition for made in drafts if made.definition)
+def _company(sources: Sequence[Source], environment: str) -> Company:
+    company = company_of(sources, None, environment)
+    demand_environment(environment, company.drafts)
+    company.catalog()  # or whoever asks is told what is wrong with it
+    return company
 
 
 def catalog_at(folder: Path, revision: str, environment: str) -> Catalog:
@@ -193,8 +198,8 @@ def check(paths: Sequence[Path]) -> tuple[list[Problem], int]:
         counted += len(found)
         read, wrong = read_all(found)
         problems += wrong + [problem for file in read for problem in _unheard(file, folder)]
-        if read and (catalog := _sound(folder)) is not None:
-            problems += [problem for file in read for problem in cast.problems(file, catalog)]
+        if read and (company := _sound(folder)) is not None:
+            problems += [problem for file in read for problem in cast.problems(file, company.catalogs)]
     return problems, counted
 
 
@@ -225,8 +230,8 @@ def _no_words(file: ScenarioFile, relative: str, folder: Path) -> tuple[str, str
     return None
 
 
-def _sound(folder: Path) -> Catalog | None:
+def _sound(folder: Path) -> Company | None:
     try:
-        return _catalog(files.sources([folder]), "")
+        return _company(files.sources([folder]), "")
     except CatalogError:
         return None

@@ -96,9 +96,9 @@ class Response:
 class Deed:
     """What the caller does in a turn, or what becomes of the call.
 
-    `kind` is says, keys, silent, interrupts, hangs_up, rings_again or connection; `value` its text, keys, seconds,
-    text, True, True, or lost or lost_for_good. `audio` is a file with the words that are said, relative to the
-    scenario's, or `""`.
+    `kind` is says, keys, silent, interrupts, hangs_up, rings_again, connection or reload; `value` its text, keys,
+    seconds, text, True, True, lost or lost_for_good, or agents' names. `audio` is a file with the words that are said,
+    relative to the scenario's, or `""`.
     """
 
     kind: str
@@ -108,13 +108,18 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn. Without a deed the caller listens on."""
+    """One turn. Without a deed the caller listens on.
+
+    `reload` is what the deed of that kind saves in agents' files: by name what they say instead, None for one that is
+    deleted.
+    """
 
     deed: Deed | None
     model: tuple[Response, ...]
     expect: tuple[Expectation, ...]
     line: int
     column: int
+    reload: Mapping[str, Document | None] | None = field(default=None, repr=False)
 
     @property
     def cuts_in(self) -> bool:
@@ -125,6 +130,11 @@ class Turn:
     def rings(self) -> bool:
         """Whether it begins another call."""
         return self.deed is not None and self.deed.kind == "rings_again"
+
+    @property
+    def needs_no_call(self) -> bool:
+        """Whether it can be played after a call is over."""
+        return self.rings or self.reload is not None
 
     @property
     def looks_back(self) -> bool:
@@ -253,7 +263,17 @@ class _Reader:
         model = each_of(written.get("model", []), ("turns", number, "model"))
         responses = tuple(self._response(path, each) for path, each in model)
         expect = tuple(self._expectations(number, written.get("expect", {})))
-        return Turn(_deed(written), responses, expect, *self._at("turns", number))
+        return Turn(_deed(written), responses, expect, *self._at("turns", number), self._reload(number, written))
+
+    def _reload(self, number: int, written: Mapping[str, Any]) -> dict[str, Document | None] | None:
+        """Return what is saved as documents with their places in this file, as it was written: without defaults."""
+        if "reload" not in written:
+            return None
+        path: Path = (self._index, "turns", number, "reload")
+        return {
+            name: None if edit is None else self._document.below((*path, name))
+            for name, edit in written["reload"].items()
+        }
 
     def _response(self, path: Path, written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]
@@ -307,6 +327,8 @@ def _receipt(value: Mapping[str, Any]) -> _Found:
 def _deed(turn: Mapping[str, Any]) -> Deed | None:
     if "connection" in turn:
         return Deed("connection", turn["connection"])
+    if "reload" in turn:
+        return Deed("reload", tuple(turn["reload"]))
     caller = turn.get("caller", {})
     audio = caller.get("audio", "")
     return next((Deed(kind, value, audio) for kind, value in caller.items() if kind != "audio"), None)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runtime.call import State
-from runtime.catalog import Catalog
 from runtime.commands import Record
 from runtime.errors import did_you_mean, listing
 from runtime.expectations import (
@@ -44,7 +43,7 @@ NO_LINE = "(the scenario has no model line here)"  # what a model says then, and
 
 
 class Backstage(Protocol):
-    """What a stage cannot see: whom the caller rings, and the connection over which the host steers the call."""
+    """What a stage cannot see: whom the caller rings, the connection to the call, and the host's agents."""
 
     def dial(self, hear: Heard, /) -> Hands:
         """Return a call that does not ring yet, and let somebody hear it."""
@@ -54,6 +53,9 @@ class Backstage(Protocol):
 
     async def lose(self, *, for_good: bool) -> None:
         """Break off the connection, for good or so that it can be attached again."""
+
+    def reload(self) -> None:
+        """Let the host have the agents of the scenario's next reload."""
 
 
 @dataclass(slots=True)
@@ -109,15 +111,12 @@ class Stage:
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
-        self._waits_for_caller: set[tuple[str, str]] = set()
         self._works = False  # the host has begun a tool, and not given its result
         self._is_done = False
 
-    async def play(self, cast: Catalog, backstage: Backstage) -> None:
+    async def play(self, backstage: Backstage) -> None:
         """Ring, and play the turns, until the last call is over or nothing of the scenario is left."""
         self._backstage = backstage
-        tools = [(agent.name, tool) for agent in cast.agents.values() for tool in agent.tools]
-        self._waits_for_caller = {(agent, tool.name) for agent, tool in tools if tool.use == "keypad"}
         turns = self._scenario.turns
         await self._ring()
         if self._act is self._opening:
@@ -125,7 +124,7 @@ class Stage:
             self._conclude([self._opening])
         for first, end in exchanges(turns):
             acts = self._acts[first:end]
-            if self._over.is_set() and (self.failure or not turns[first].rings):
+            if self._over.is_set() and (self.failure or not turns[first].needs_no_call):
                 self._conclude(acts, reached=False)
                 continue
             if turns[first].rings:
@@ -168,7 +167,7 @@ class Stage:
         """Let the caller do what the turn says."""
         if turn.deed is None:
             return
-        who = "call" if turn.deed.kind == "connection" else "caller"
+        who = {"connection": "call", "reload": "host"}.get(turn.deed.kind, "caller")
         self._act.tell(who, _told(turn.deed.kind, turn.deed.value))
         match turn.deed.kind:
             case "says" if turn.deed.audio and isinstance(self._call, LiveCall):
@@ -191,6 +190,8 @@ class Stage:
             case "rings_again":
                 await self._ring()
                 return
+            case "reload":
+                self._backstage.reload()
             case "connection" if isinstance(self._call, LiveCall):
                 self._act.not_here = "without a telephone there is no call beside the connection"
             case "connection":
@@ -346,8 +347,14 @@ class Stage:
             return  # a wish that nobody could answer, so that the host does not hear of it
         self._act.used[call_id] = Used(name, arguments)
         self._act.tell("tool", f"{name}{arguments_told(arguments)}")
-        if (self._agent, name) not in self._waits_for_caller:
+        if not self._waits_for_caller(name):
             self._running[call_id] = self._act
+
+    def _waits_for_caller(self, tool: str) -> bool:
+        """Whether a tool of who has the caller is over when the caller has pressed keys."""
+        talk = self._runner.call.conversation if self._runner else None
+        tools = talk.scene.role.agent.tools if talk else ()
+        return any(each.name == tool and each.use == "keypad" for each in tools)
 
     def _refuse(self, tool: str) -> None:
         """Forget the latest use of a tool that was not run: the call had used as many as it may."""
@@ -438,6 +445,8 @@ def _told(kind: str, value: Any) -> str:
             return "(hangs up)"
         case "rings_again":
             return "(rings again)"
+        case "reload":
+            return f"reloads {listing(value, 'and')}"
         case "connection":
             return f"the connection is {value.replace('_', ' ')}"
     return str(value)

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"teams"},
     {"draft"},
     {"catalog"},
-    {"understanding"},
+    {"understanding", "company"},
     {"routing", "session", "conduct", "receipt", "chain", "commands", "wishes"},
     {"changes", "reconcile", "graph", "doctor", "cast", "expectations"},
     {"saving", "responses", "roles", "silence", "admission"},

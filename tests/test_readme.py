@@ -84,6 +84,6 @@ def test_the_scenario_of_the_readme_passes_with_its_agent() -> None:
     catalog = catalogs.build([source(AGENT, "agents/pizzeria.yaml")], read_tool)
     file, problems = read(scenarios.encode(), "agents/pizzeria.scenarios.yaml")
     assert file is not None, problems
-    assert cast.problems(file, catalog) == []
+    assert cast.problems(file, lambda _: [catalog]) == []
     for scenario in file.scenarios:
         assert rehearse(scenario, catalog).differences == ()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runtime.company import company_of
 from runtime.expectations import Question
 from runtime.realtime.tools import read_tool
 from runtime.rehearsal import rehearse
@@ -18,7 +19,7 @@ from runtime.results import Result, Run, told
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
 from runtime.verdict import Verdict
-from tests.house import MINIMAL, catalog
+from tests.house import MINIMAL, source
 from tests.test_scenarios import scenario_of
 
 DATA = Path(__file__).parent / "data" / "rehearsals"
@@ -30,8 +31,11 @@ def play(agents: str | tuple[str, ...], turns: Sequence[Mapping[str, Any]], **mo
     """Play turns with agents, each given as YAML text; `mind` and `judge` are handed on, the rest is the scenario's."""
     handed = {name: more.pop(name) for name in ("mind", "judge") if name in more}
     written = [{"scenario": "a call", "call": {"called": "+15550100001"}, "turns": turns, **more}]
-    made = catalog(*([agents] if isinstance(agents, str) else agents), read_tool=read_tool)
-    return rehearse(scenario_of(json.dumps(written)), made, **handed)
+    texts = [agents] if isinstance(agents, str) else agents
+    company = company_of([source(text, f"agents/{number}.yaml") for number, text in enumerate(texts)], read_tool)
+    scenario = scenario_of(json.dumps(written))
+    catalog, *reloads = company.catalogs(scenario)
+    return rehearse(scenario, catalog, reloads=reloads, **handed)
 
 
 def differences(run: Run) -> list[str]:
@@ -707,6 +711,41 @@ def test_what_goes_wrong_in_one_call_is_told_of_it_and_keeps_no_other_from_being
         "(nothing was heard for 30 s)",
         "ended_by: the call has ended, by silence; it ended by the agent",
     ]
+
+
+# ── a reload ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+HEARD = {"says": "Yes", "receipt": {"instructions": {"contains": "Be brief", "absent": "Be long"}}}
+HELLO = {"caller": {"says": "Hello?"}, "model": {"says": "Yes?"}}
+LONG = {"desk": {"greeting": "Bella Nova, hello.", "instructions": "Be long."}}
+
+
+def test_what_is_saved_is_heard_by_the_next_call_and_not_by_the_one_that_goes_on() -> None:
+    then = {"greeting": {"contains": "Bella", "absent": "Casa"}, "receipt": {"agrees": True, "instructions": "Be long"}}
+    steps = [{"expect": {"greeting": "Casa Nova"}}, {"reload": LONG}, {**HELLO, "expect": HEARD}]
+    run = play(GREETS, [*steps, {**AGAIN, "expect": then}])
+    assert differences(run) == []
+    assert ("host", "reloads desk") in moments(run)
+
+
+def test_a_reload_between_two_calls_is_heard_by_the_second() -> None:
+    bella = {**AGAIN, "expect": {"greeting": "Bella"}}
+    ash = {**AGAIN, "expect": {"greeting": "Bella", "receipt": {"voice": "ash"}}}
+    steps = [LEAVES, {"reload": LONG}, bella, {"reload": {"desk": {"voice": "ash"}}}, ash]
+    assert differences(play(GREETS, steps)) == []
+
+
+def test_a_caller_is_handed_over_to_the_agents_that_the_call_began_with() -> None:
+    hands_over = [{"caller": {"says": "My invoice."}, "model": [{"hands_off": "billing"}, {"says": "Which one?"}]}]
+    knows = {"agent": "billing", "says": "hand you over", "receipt": {"instructions": "every invoice"}}
+    alone = {"billing": None, "desk": {"handoffs": [], "answers": ["+15550100001"]}}
+    run = play((HANDS_OVER, BILLING), [{"reload": alone}, *hands_over, {"expect": knows}])
+    assert differences(run) == []
+
+
+def test_an_agent_whose_file_is_deleted_answers_no_further_call() -> None:
+    steps = [{"reload": {"desk": None}}, {**HELLO, "expect": HEARD}, {**AGAIN, "expect": {"ended_by": "no_agent"}}]
+    assert differences(play((GREETS, BILLING), steps)) == []
 
 
 # ── servers of tools ──────────────────────────────────────────────────────────────────────────────────────────

@@ -93,6 +93,14 @@ def test_a_change_touches_the_calls_that_come_out_of_the_file(folder: Path, path
     assert touched(path) == names
 
 
+def test_a_change_touches_the_calls_in_which_its_agent_is_reloaded(folder: Path) -> None:
+    saves = RINGS.format(name="by day", number="+15550100001", agent="desk").replace(
+        "[{", "[{reload: {night: null}}, {"
+    )
+    (folder / "agents/desk.scenarios.yaml").write_text(saves, "utf-8")
+    assert touched("agents/night.yaml") == ["by day", "by night"]
+
+
 @pytest.mark.parametrize("gone", ["mine/tables.py", "mine/book.py", "mine/guests.py", "mine"])
 def test_a_module_that_is_gone_touches_the_calls_that_it_would_be_used_in(folder: Path, gone: str) -> None:
     paths = [path for path in (folder / "mine").iterdir() if path.is_relative_to(folder / gone)]

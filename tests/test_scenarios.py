@@ -130,9 +130,15 @@ def test_a_file_becomes_values_with_the_places_of_what_is_expected() -> None:
     assert scenario.turns[4].model[0].uses == (Use("hand_off_to_billing"),)
     assert scenario.turns[6].deed == Deed("says", "Yes", "yes.wav")
     assert scenario.turns[7].deed == Deed("connection", "lost")
-    assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 9]
+    assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 10]
     assert [at for at, turn in enumerate(scenario.turns) if turn.cuts_in] == [4, 7]
-    assert [at for at, turn in enumerate(scenario.turns) if turn.rings] == [9]
+    assert [at for at, turn in enumerate(scenario.turns) if turn.rings] == [10]
+    reload = scenario.turns[9].reload
+    assert reload is not None
+    assert reload["billing"] is None
+    assert reload["desk"] is not None
+    assert reload["desk"].data == {"greeting": "Closed today."}
+    assert reload["desk"].place(("greeting",))[:2] == (52, 33)
     assert (scenario.rang_before, scenario.other_calls, scenario.taken) == (3, 20, {"find_table": 5})
 
 

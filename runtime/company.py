@@ -52,8 +52,8 @@ class Company:
         """Return the catalog of a scenario's beginning, and that of each of its reloads. Raises `CatalogError`."""
         made, company = [self.catalog()], self
         for turn in scenario.turns:
-            if turn.reload is not None:
-                company = company.after(turn.reload)
+            if turn.saved:
+                company = company.after(turn.saved)
                 made.append(company.catalog())
         return made
 

@@ -89,11 +89,9 @@ class _Behind:
 
     def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
         """Return every file, and those that a module would be that is not there; links are followed."""
-        reloaded = {name for turn in scenario.turns for name in turn.reload or () if name in catalog.agents}
-        team = {agent.name: agent for agent in cast.team_of(scenario, catalog)}
-        behind = [
-            self._agent(agent) for agent in {**team, **{name: catalog.agents[name] for name in reloaded}}.values()
-        ]
+        reloaded = {name for turn in scenario.turns for name in turn.saved}
+        names = reloaded.union(agent.name for agent in cast.team_of(scenario, catalog))
+        behind = [self._agent(agent) for name, agent in catalog.agents.items() if name in names]
         file = Path(scenario.file)
         heard = {(file.parent / turn.deed.audio).resolve() for turn in scenario.turns if turn.deed and turn.deed.audio}
         return self._shared.union({file.resolve()}, heard, *behind)

@@ -97,8 +97,8 @@ class Deed:
     """What the caller does in a turn, or what becomes of the call.
 
     `kind` is says, keys, silent, interrupts, hangs_up, rings_again, connection or reload; `value` its text, keys,
-    seconds, text, True, True, lost or lost_for_good, or agents' names. `audio` is a file with the words that are said,
-    relative to the scenario's, or `""`.
+    seconds, text, True, True, lost or lost_for_good, or what agents' files say instead: by name a document, None for a
+    file that is deleted. `audio` is a file with the words that are said, relative to the scenario's, or `""`.
     """
 
     kind: str
@@ -108,33 +108,36 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn. Without a deed the caller listens on.
-
-    `reload` is what the deed of that kind saves in agents' files: by name what they say instead, None for one that is
-    deleted.
-    """
+    """One turn. Without a deed the caller listens on."""
 
     deed: Deed | None
     model: tuple[Response, ...]
     expect: tuple[Expectation, ...]
     line: int
     column: int
-    reload: Mapping[str, Document | None] | None = field(default=None, repr=False)
 
     @property
     def cuts_in(self) -> bool:
-        """Whether it begins while the agent speaks, and not once nothing more follows."""
-        return self.deed is not None and self.deed.kind in ("interrupts", "connection")
+        """Whether it begins in the middle of what happens, and not once nothing more follows."""
+        return self._is("interrupts", "connection")
 
     @property
     def rings(self) -> bool:
         """Whether it begins another call."""
-        return self.deed is not None and self.deed.kind == "rings_again"
+        return self._is("rings_again")
 
     @property
     def needs_no_call(self) -> bool:
         """Whether it can be played after a call is over."""
-        return self.rings or self.reload is not None
+        return self._is("rings_again", "reload")
+
+    @property
+    def saved(self) -> Mapping[str, Document | None]:
+        """What a reload saves in agents' files; nothing in any other turn."""
+        return self.deed.value if self.deed and self.deed.kind == "reload" else {}
+
+    def _is(self, *kinds: str) -> bool:
+        return self.deed is not None and self.deed.kind in kinds
 
     @property
     def looks_back(self) -> bool:
@@ -263,17 +266,20 @@ class _Reader:
         model = each_of(written.get("model", []), ("turns", number, "model"))
         responses = tuple(self._response(path, each) for path, each in model)
         expect = tuple(self._expectations(number, written.get("expect", {})))
-        return Turn(_deed(written), responses, expect, *self._at("turns", number), self._reload(number, written))
+        return Turn(self._deed(number, written), responses, expect, *self._at("turns", number))
 
-    def _reload(self, number: int, written: Mapping[str, Any]) -> dict[str, Document | None] | None:
-        """Return what is saved as documents with their places in this file, as it was written: without defaults."""
-        if "reload" not in written:
-            return None
-        path: Path = (self._index, "turns", number, "reload")
-        return {
-            name: None if edit is None else self._document.below((*path, name))
-            for name, edit in written["reload"].items()
-        }
+    def _deed(self, number: int, turn: Mapping[str, Any]) -> Deed | None:
+        if "connection" in turn:
+            return Deed("connection", turn["connection"])
+        if "reload" in turn:
+            return Deed("reload", {name: self._saved(number, name, edit) for name, edit in turn["reload"].items()})
+        caller = turn.get("caller", {})
+        audio = caller.get("audio", "")
+        return next((Deed(kind, value, audio) for kind, value in caller.items() if kind != "audio"), None)
+
+    def _saved(self, number: int, name: str, edit: Mapping[str, Any] | None) -> Document | None:
+        """Return what is saved as it was written, with its places in this file."""
+        return None if edit is None else self._document.below((self._index, "turns", number, "reload", name))
 
     def _response(self, path: Path, written: Mapping[str, Any]) -> Response:
         uses = [_use(each) for each in _listed(written.get("calls", []))]
@@ -322,16 +328,6 @@ def _receipt(value: Mapping[str, Any]) -> _Found:
             yield from (((name,), (at,), tool) for at, tool in enumerate(wanted))
         else:
             yield (name,), (), wanted
-
-
-def _deed(turn: Mapping[str, Any]) -> Deed | None:
-    if "connection" in turn:
-        return Deed("connection", turn["connection"])
-    if "reload" in turn:
-        return Deed("reload", tuple(turn["reload"]))
-    caller = turn.get("caller", {})
-    audio = caller.get("audio", "")
-    return next((Deed(kind, value, audio) for kind, value in caller.items() if kind != "audio"), None)
 
 
 def _use(written: str | Mapping[str, Any]) -> Use:

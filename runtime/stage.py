@@ -446,7 +446,7 @@ def _told(kind: str, value: Any) -> str:
         case "rings_again":
             return "(rings again)"
         case "reload":
-            return f"reloads {listing(value, 'and')}"
+            return f"reloads {listing(list(value), 'and')}"
         case "connection":
             return f"the connection is {value.replace('_', ' ')}"
     return str(value)

@@ -133,12 +133,11 @@ def test_a_file_becomes_values_with_the_places_of_what_is_expected() -> None:
     assert [turn.looks_back for turn in scenario.turns] == [True, *[False] * 10]
     assert [at for at, turn in enumerate(scenario.turns) if turn.cuts_in] == [4, 7]
     assert [at for at, turn in enumerate(scenario.turns) if turn.rings] == [10]
-    reload = scenario.turns[9].reload
-    assert reload is not None
-    assert reload["billing"] is None
-    assert reload["desk"] is not None
-    assert reload["desk"].data == {"greeting": "Closed today."}
-    assert reload["desk"].place(("greeting",))[:2] == (52, 33)
+    saved = scenario.turns[9].saved
+    assert saved["billing"] is None
+    assert saved["desk"] is not None
+    assert saved["desk"].data == {"greeting": "Closed today."}
+    assert saved["desk"].place(("greeting",))[:2] == (52, 33)
     assert (scenario.rang_before, scenario.other_calls, scenario.taken) == (3, 20, {"find_table": 5})
 
 

@@ -65,6 +65,7 @@ class _Retelling:
         self._silent_since: float | None = None
         self._pressed_at = -math.inf
         self._destination = ""
+        self._attached = False
 
     def turns(self) -> list[dict[str, Any]]:
         """Return the turns of the call; what is empty is left out."""
@@ -73,7 +74,8 @@ class _Retelling:
         for entry in self._recording.entries:
             self._take(entry)
         told = [
-            {key: _plain(turn[key]) for key in ("caller", "model", "expect") if turn.get(key)} for turn in self._turns
+            {key: _plain(turn[key]) for key in ("caller", "connection", "model", "expect") if turn.get(key)}
+            for turn in self._turns
         ]
         return [turn for turn in told if turn]
 
@@ -101,6 +103,8 @@ class _Retelling:
                 self._model(event.get("response") or {})
             case "out", "response.create":
                 self._line(event["response"], entry.at)
+            case "http", "attached":
+                self._attach()
             case "host", "tool_finished":
                 self._tool(event)
             case "host", "looked_up":
@@ -131,6 +135,12 @@ class _Retelling:
             self._caller("keys", key, at)
         self._pressed_at = at
 
+    def _attach(self) -> None:
+        """Begin a turn where the connection was lost: the host attached again."""
+        if self._attached:
+            self._turns.append({"connection": "lost"})
+        self._attached = True
+
     def _measure_silence(self, at: float) -> None:
         """Tell how long the caller was silent: this turn and the one before it last for a moment of that, too."""
         if self._silent_since is not None:
@@ -139,7 +149,9 @@ class _Retelling:
 
     def _end(self, outcome: str, at: float) -> None:
         ended_by = ENDED_BY.get(outcome)
-        if ended_by == "caller":
+        if outcome == "connection_lost":
+            self._turns.append({"connection": "lost_for_good"})
+        elif ended_by == "caller":
             self._caller("hangs_up", True, at)
         elif ended_by in ("silence", "duration") and self._silent_since is None:
             self._caller("silent", max(1, math.ceil(at - self._quiet_since)), at)

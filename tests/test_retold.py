@@ -9,7 +9,7 @@ from runtime import document, scenarios, schema
 from runtime.recorded import Entry, Recording
 from runtime.rehearsal import rehearse
 from runtime.retold import scenario_from
-from runtime.simulator import Keys, Silence, ToolUse, Turn
+from runtime.simulator import Behavior, Keys, Silence, ToolUse, Turn
 from tests.house import MINIMAL, catalog
 from tests.test_replay import STEPS, record
 
@@ -30,6 +30,15 @@ def scenario(recording: Recording) -> dict[str, Any]:
         assert schema.load("scenario").check(read) == []
     (made,) = read.data
     return dict(made)
+
+
+def played(recording: Recording, agent: str) -> list[tuple[str, str]]:
+    """Return what goes otherwise than it was recorded, when it is played."""
+    file, problems = scenarios.read(scenario_from(recording).encode(), "x.scenarios.yaml")
+    assert problems == []
+    assert file is not None
+    run = rehearse(file.scenarios[0], catalog(agent))
+    return [(each.field, each.instead) for each in run.differences]
 
 
 def test_a_call_is_told_turn_by_turn(rich: dict[bool, Recording]) -> None:
@@ -129,6 +138,27 @@ def test_the_end_is_expected(tmp_path: Path, steps: Any, last: dict[str, Any]) -
     assert scenario(recording)["turns"][-1] == last
 
 
+def test_a_connection_that_was_lost_is_lost_in_the_scenario_too(tmp_path: Path) -> None:
+    agent = MINIMAL + "greeting: Hello.\n"
+    lost = Behavior(sideband_lost_after=2)
+    recording = record(tmp_path, agent, steps=(Turn("Hm.", ("Yes?",)),), behavior=lost)
+    made = scenario(recording)
+    assert made["turns"] == [
+        {"expect": {"agent": "desk", "greeting": {"contains": "Hello."}}},
+        {"connection": "lost"},
+        {"caller": {"says": "Hm."}, "model": {"says": "Yes?"}},
+        {"caller": {"hangs_up": True}, "expect": {"ended_by": "caller"}},
+    ]
+    assert played(recording, agent) == []
+
+
+def test_a_connection_that_never_came_back_ends_the_scenario(rich: dict[bool, Recording]) -> None:
+    head, webhook = rich[True].head, rich[True].entries[0]
+    ended = Entry(9.0, "host", {"type": "ended", "outcome": "connection_lost"})
+    made = scenario(Recording("a.jsonl", head, (webhook, ended)))
+    assert made["turns"][1:] == [{"connection": "lost_for_good", "expect": {"ended_by": "service"}}]
+
+
 def test_a_call_that_nobody_answered_is_a_scenario_too(tmp_path: Path) -> None:
     made = scenario(record(tmp_path, MINIMAL.replace("+15550100001", "+15550100009"), steps=STEPS[:1]))
     assert made["scenario"].startswith("nobody on 2")
@@ -138,9 +168,4 @@ def test_a_call_that_nobody_answered_is_a_scenario_too(tmp_path: Path) -> None:
 def test_a_scenario_of_a_silence_that_the_caller_broke_passes_when_it_is_played(tmp_path: Path) -> None:
     agent = MINIMAL + "greeting: Hello.\nlimits: {silence: {after_seconds: 12, lines: [There?], farewell: Bye.}}\n"
     steps = (Turn("Hm.", ("Yes?",)), Keys("12", ("Twelve.",)), Silence(22), Turn("I am here.", ("Good.",)))
-    text = scenario_from(record(tmp_path, agent, steps=steps))
-    file, problems = scenarios.read(text.encode(), "x.scenarios.yaml")
-    assert problems == []
-    assert file is not None
-    run = rehearse(file.scenarios[0], catalog(agent))
-    assert [(each.field, each.instead) for each in run.differences] == []
+    assert played(record(tmp_path, agent, steps=steps), agent) == []

@@ -426,6 +426,8 @@ def test_a_server_that_wants_a_key_says_so() -> None:
     [
         (["qwen3:8b", "small-2"], "Did you mean 'small-2'?"),
         (["qwen3:8b"], "It has qwen3:8b."),
+        (["smal", "qwen3:8b"], "It has qwen3:8b."),
+        (["smal"], "Name one that it has."),
         (None, "Name one that it has."),
     ],
 )

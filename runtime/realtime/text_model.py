@@ -203,7 +203,7 @@ class TextModel:
         """Return what to name instead of a model that is not there, as far as the server tells."""
         try:
             listed = self._client.with_options(timeout=CONNECT_SECONDS).models.list(extra_headers=self._headers)
-            names = sorted(str(one.id) for one in listed.data)
+            names = sorted({str(one.id) for one in listed.data} - {self.model})  # some are listed and not for chats
         except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError):
             names = []  # not every server lists its models
         near = did_you_mean(self.model, names)

@@ -1,13 +1,15 @@
 """Whether the agents, tools and destinations that scenarios name exist, and who takes a scenario's call. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from runtime.agreements import destinations
 from runtime.catalog import Catalog
+from runtime.company import Company
 from runtime.definition import AgentDefinition
-from runtime.document import Document, Path, each_of, value_at
-from runtime.errors import CatalogError, Problem, did_you_mean, listing
+from runtime.document import Document, Path, dotted, each_of, value_at
+from runtime.errors import Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
 from runtime.scenarios import TRANSFER_FAILURES, Scenario, ScenarioFile
@@ -29,29 +31,25 @@ def team_of(scenario: Scenario, catalog: Catalog) -> tuple[AgentDefinition, ...]
     return tuple(catalog.team(agent).values()) if agent else ()
 
 
-CatalogsOf = Callable[[Scenario], Sequence[Catalog]]
-"""Returns the catalog that a scenario begins with, and those of its reloads. May raise `CatalogError`."""
-
-
-def problems(file: ScenarioFile, catalogs_of: CatalogsOf) -> list[Problem]:
+def problems(file: ScenarioFile, company: Company) -> list[Problem]:
     """Return a problem for each agent, tool or destination that a file's scenarios name and that is not there.
 
-    Of a scenario whose reloads make no catalog, their problems are told and nothing else.
+    Of a scenario with a reload that no host would take, its problems are told and nothing else. The company is sound
+    at its beginning.
     """
     found: list[Problem] = []
     for index, scenario in enumerate(file.scenarios):
         written = file.document.data[index]
-        try:
-            catalogs = catalogs_of(scenario)
-        except CatalogError as error:
-            found += error.problems
+        if wrong := _wrong_reload(file.document, index, scenario, company):
+            found += wrong
             continue
+        catalogs = company.catalogs(scenario)
         teams = [team_of(scenario, each) or tuple(each.agents.values()) for each in catalogs]
         team = tuple(dict.fromkeys(agent for each in teams for agent in each))
         known = _Known.of(catalogs, team)
         for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
-        found += _places(file.document, index, scenario, answering(scenario, catalogs[0]))
+        found += _uncounted(file.document, index, scenario, [answering(scenario, each) for each in catalogs])
         if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
             message, cure = (
                 f"{known.who} has no server of tools",
@@ -61,25 +59,68 @@ def problems(file: ScenarioFile, catalogs_of: CatalogsOf) -> list[Problem]:
     return found
 
 
-def _places(document: Document, index: int, scenario: Scenario, agent: AgentDefinition | None) -> Iterator[Problem]:
-    """Yield a problem for calls that are counted nowhere, so that to have more of them changes nothing."""
-    limits = agent.data["limits"] if agent else {}
+def _wrong_reload(document: Document, index: int, scenario: Scenario, company: Company) -> list[Problem]:
+    """Return the problems of the first reload that no host would take: of its names, its files, or between agents."""
+    known: Collection[str] = company.catalog.agents
+    for number, after in company.reloads(scenario):
+        path: Path = (index, "turns", number, "reload")
+        saved = scenario.turns[number].saved
+        if strange := [name for name in saved if name not in known]:
+            there_was = {name: name in company.catalog.agents for name in strange}
+            return [
+                document.problem(
+                    (*path, name),
+                    f"there is no agent '{name}'" + (" any more" if there_was[name] else ""),
+                    _cure(name, known) or "Remove it.",
+                    key=True,
+                )
+                for name in strange
+            ]
+        if wrong := after.wrong:
+            return [_at_reload(document, path, saved, each) for each in wrong]
+        known = after.catalog.agents
+    return []
+
+
+def _at_reload(document: Document, path: Path, saved: Mapping[str, Document | None], problem: Problem) -> Problem:
+    """Return a problem that a reload brings about, where it is saved, or at the reload where it stands elsewhere."""
+    begins = {edit.place(())[:2]: name for name, edit in saved.items() if edit}
+    here = [place for place in begins if problem.file == document.file and place <= (problem.line, problem.column)]
+    if here:
+        return replace(problem, field=f"{dotted((*path, begins[max(here)]))}.{problem.field}")
+    where = f" ({problem.file}:{problem.line})" if problem.line else f" ({problem.file})"
+    return document.problem(path, f"{problem.message}{where}", problem.cure, key=True)
+
+
+def _uncounted(
+    document: Document, index: int, scenario: Scenario, agents: Sequence[AgentDefinition | None]
+) -> Iterator[Problem]:
+    """Yield a problem for calls that are counted nowhere, so that to have more of them changes nothing.
+
+    `agents` take the scenario's call at its beginning and after its reloads.
+    """
+    there = [agent for agent in agents if agent]
     for counted, path, limit in (
         (scenario.rang_before, (index, "before", "calls"), "calls_per_caller_per_hour"),
         (scenario.other_calls, (index, "meanwhile", "calls"), "concurrent_calls"),
     ):
-        if agent and counted and limit not in limits:
-            cure = f"Write {limit} below limits: in {agent.file}, or remove it here."
-            yield document.problem(path, f"{agent.name} takes any number of them", cure, key=True)
+        if counted and not there:
+            message = f"nobody answers {scenario.called}, and nothing is counted"
+            yield document.problem(path, message, "Remove it, or correct called:.", key=True)
+        elif counted and not any(limit in agent.data["limits"] for agent in there):
+            cure = f"Write {limit} below limits: in {there[0].file}, or remove it here."
+            yield document.problem(path, f"{there[0].name} takes any number of them", cure, key=True)
 
 
 class _Known(NamedTuple):
-    """The names that there are. `tools` is None where a server names some that nobody knows yet."""
+    """The names that there are. `tools` is None where a server names some that nobody knows yet; `served` are the
+    entries of servers, and `counted` says of each other tool whether it has a limit of how often it runs at once."""
 
     agents: frozenset[str]
     tools: frozenset[str] | None
     own: frozenset[str]
-    counted: frozenset[str]
+    counted: Mapping[str, bool]
+    served: tuple[Mapping[str, Any], ...]
     transfers: frozenset[str]
     destinations: frozenset[str]
     has_lookup: bool
@@ -93,7 +134,8 @@ class _Known(NamedTuple):
             frozenset(name for catalog in catalogs for name in catalog.agents),
             None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
-            frozenset(tool.name for tool in tools if tool.max_parallel is not None),
+            {tool.name: tool.max_parallel is not None for tool in tools},
+            tuple(server for agent in team for server in agent.abilities.servers),
             frozenset(tool.name for tool in tools if tool.use == "transfer"),
             frozenset(name for agent in team for name in destinations(agent.data)),
             any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
@@ -101,9 +143,8 @@ class _Known(NamedTuple):
         )
 
     def problems(self, document: Document, path: Path, kind: str, name: str) -> Iterator[Problem]:
-        if kind in ("agent", "reloaded") and name not in self.agents:
-            cure = _cure(name, self.agents)
-            yield document.problem(path, f"there is no agent '{name}'", cure, key=kind == "reloaded")
+        if kind == "agent" and name not in self.agents:
+            yield document.problem(path, f"there is no agent '{name}'", _cure(name, self.agents))
         elif kind == "destination" and name not in self.destinations:
             message = f"{self.who} can put nobody through to '{name}'"
             yield document.problem(path, message, _cure(name, self.destinations) or "Name a transfer's destination.")
@@ -112,14 +153,20 @@ class _Known(NamedTuple):
             if self.tools is not None and name not in self.tools:
                 cure = _cure(name, self.tools) or "Name one of the agent's tools."
                 yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
-            elif kind == "taken" and name not in self.counted and self.tools is not None:
-                cure = "Write max_parallel: beside the tool, or remove it here."
+            elif kind == "taken" and not self._is_counted(name):
+                cure = "Remove it here." if name in self.own else "Write max_parallel: beside it, or remove it here."
                 yield document.problem(path, f"'{name}' may run any number of times at once", cure, key=True)
             elif kind == "canned" and name in self.transfers:
                 yield from _failed_transfers(document, path)
             elif kind == "canned" and name in self.own:
                 message = f"'{name}' is carried out by the call, and gives nothing of its own"
                 yield document.problem(path, message, "Remove it.", key=True)
+
+    def _is_counted(self, tool: str) -> bool:
+        """Tell whether the places of a tool can be taken; where only a server knows it, of one that may have it."""
+        if tool in self.counted:
+            return self.counted[tool]
+        return any("max_parallel" in server and tool in server.get("only", (tool,)) for server in self.served)
 
 
 def _failed_transfers(document: Document, path: Path) -> Iterator[Problem]:
@@ -147,8 +194,8 @@ def _listed(names: list[str]) -> str:
 
 
 _Mention = Iterator[tuple[Path, str, str]]
-"""What is named: its path in the scenario, its name, and before it whether it is an agent, one that is reloaded, a
-destination, a tool, one that is canned or one whose places are taken."""
+"""What is named: its path in the scenario, its name, and before it whether it is an agent, a destination, a tool, one
+that is canned or one whose places are taken."""
 
 
 def _named(scenario: Mapping[str, Any]) -> _Mention:
@@ -156,7 +203,6 @@ def _named(scenario: Mapping[str, Any]) -> _Mention:
     taken = scenario.get("meanwhile", {}).get("tools", {})
     yield from ((("meanwhile", "tools", name), "taken", name) for name in taken)
     for number, turn in enumerate(scenario["turns"]):
-        yield from ((("turns", number, "reload", name), "reloaded", name) for name in turn.get("reload", {}))
         for here, response in each_of(turn.get("model", []), ("turns", number, "model")):
             yield from _calls((*here, "calls"), response.get("calls", []))
             if "hands_off" in response:

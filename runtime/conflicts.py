@@ -122,7 +122,7 @@ class _Claim(NamedTuple):
 
     @property
     def place(self) -> Place:
-        return self.file, self.rule.line, self.rule.column
+        return self.rule.file or self.file, self.rule.line, self.rule.column
 
 
 def _ties(standings: Sequence[Standing]) -> Iterator[Conflict]:

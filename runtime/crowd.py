@@ -5,7 +5,6 @@ it always is.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -16,16 +15,16 @@ from runtime.realtime.model import Gates
 from runtime.scenarios import Scenario
 
 
-def admission_for(scenario: Scenario, agent: AgentDefinition | None) -> Admission:
-    """Return the admission of a host on which others ring the agent too, and the caller rang before."""
+def admission_for(scenario: Scenario, agent: AgentDefinition | None, at: float) -> Admission:
+    """Return the admission of a host on which others ring the agent too, and the caller rang just before a time."""
     admission = Admission(0 if "over_capacity" in scenario.down else None)
     if agent is not None:
-        limits, now = limits_of(agent.data["limits"]), time.monotonic()
+        limits = limits_of(agent.data["limits"])
         for number in range(scenario.rang_before):
-            admission.admit(f"before {number}", agent.name, scenario.caller, limits, now)
+            admission.admit(f"before {number}", agent.name, scenario.caller, limits, at)
             admission.leave(f"before {number}")
         for number in range(scenario.other_calls):
-            admission.admit(f"meanwhile {number}", agent.name, "", limits, now)
+            admission.admit(f"meanwhile {number}", agent.name, "", limits, at)
     return admission
 
 
@@ -36,25 +35,20 @@ class CrowdedGates(Gates):
     def __init__(self, taken: Mapping[str, float]) -> None:
         super().__init__()
         self._taken = dict(taken)
-        self._others: list[asyncio.Task[None]] = []
 
     def of(self, tool: ToolDefinition) -> AbstractAsyncContextManager[None]:
         """Return what a tool waits for before it runs: the first time, behind all the others."""
-        gate, places = super().of(tool), tool.max_parallel
-        if places is None or tool.name not in self._taken:
+        gate, seconds = super().of(tool), self._taken.get(tool.name)
+        if seconds is None or not isinstance(gate, asyncio.Semaphore):
             return gate
-        return self._behind_others(gate, places, self._taken.pop(tool.name))
-
-    @asynccontextmanager
-    async def _behind_others(
-        self, gate: AbstractAsyncContextManager[None], places: int, seconds: float
-    ) -> AsyncIterator[None]:
-        self._others += [asyncio.create_task(_use(gate, seconds)) for _ in range(places)]
-        await asyncio.sleep(0)  # they are there first
-        async with gate:
-            yield
+        del self._taken[tool.name]
+        return _behind_others(gate, tool.max_parallel or 0, seconds)
 
 
-async def _use(gate: AbstractAsyncContextManager[None], seconds: float) -> None:
+@asynccontextmanager
+async def _behind_others(gate: asyncio.Semaphore, places: int, seconds: float) -> AsyncIterator[None]:
+    for _ in range(places):
+        await gate.acquire()
+        asyncio.get_running_loop().call_later(seconds, gate.release)
     async with gate:
-        await asyncio.sleep(seconds)
+        yield

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runtime.context import CallContext
+from runtime.document import Path, Place
 from runtime.hours import ALWAYS, Hours, Opening, hours_in, opening
 from runtime.incoming import IncomingCall
 from runtime.phone import matches
@@ -13,7 +14,10 @@ from runtime.template import Template, template
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of `answers`: every condition must hold. `caller` is any of its patterns, or all when empty."""
+    """One rule of `answers`: every condition must hold. `caller` is any of its patterns, or all when empty.
+
+    `file` is where it is written, `""` for its agent's own file.
+    """
 
     called: str
     caller: tuple[str, ...] = ()
@@ -21,6 +25,7 @@ class Rule:
     opening: Opening = ALWAYS
     line: int = 1
     column: int = 1
+    file: str = ""
 
     @property
     def conditions(self) -> int:
@@ -180,18 +185,18 @@ def construct(
 def rules_of(
     answers: Iterable[str | Mapping[str, Any]],
     hours: Mapping[str, Hours],
-    place: Callable[[tuple[str | int, ...]], tuple[int, int]],
+    place: Callable[[Path], Place],
 ) -> tuple[Rule, ...]:
     """Return the rules of checked `answers`, each with its place, without those that name unknown hours."""
     return tuple(
-        rule for index, written in enumerate(answers) for rule in _rules(written, hours, *place(("answers", index)))
+        rule for index, written in enumerate(answers) for rule in _rules(written, hours, place(("answers", index)))
     )
 
 
-def _rules(written: str | Mapping[str, Any], hours: Mapping[str, Hours], line: int, column: int) -> list[Rule]:
+def _rules(written: str | Mapping[str, Any], hours: Mapping[str, Hours], place: Place) -> list[Rule]:
     """Return one rule for each called number that a written rule names."""
     if isinstance(written, str):
-        return [Rule(written, line=line, column=column)]
+        return [Rule(written, line=place.line, column=place.column, file=place.file)]
     if not {written[key] for key in ("hours", "outside") if key in written} <= hours.keys():
         return []  # with a condition less it would clash with rules that it never meets
     callers = tuple(dict.fromkeys(_as_list(written.get("caller", ()))))
@@ -199,7 +204,8 @@ def _rules(written: str | Mapping[str, Any], hours: Mapping[str, Hours], line: i
     every_caller = () if "*" in callers else callers
     called = dict.fromkeys(_as_list(written.get("called", "*")))
     counts = opening(written, hours)
-    return [Rule(number, every_caller, headers, counts, line, column) for number in called]
+    at = place.line, place.column, place.file
+    return [Rule(number, every_caller, headers, counts, *at) for number in called]
 
 
 def _as_list(value: Any) -> list[str]:

@@ -57,6 +57,11 @@ class Document:
             path = path[:-1]
         return self.places.get(path, Place(1, 1))
 
+    def written_at(self, path: Path) -> Place:
+        """Return where `path` stands, with the file in which it does."""
+        place = self.place(path)
+        return place._replace(file=place.file or self.file)
+
     def below(self, path: Path) -> "Document":
         """Return what stands at a path as a document of its own, with its places in this file."""
         places, keys = (

@@ -208,7 +208,7 @@ def _judged(
         found += request.problems(document, data if "lookup" in data else {**data, "lookup": {"defaults": fields}})
     abilities, broken = read_abilities(document, data, read_tool)
     handing = handing_of(document, data)
-    rules = rules_of(data.get("answers", ()), hours_in(data), lambda path: document.place(path)[:2])
+    rules = rules_of(data.get("answers", ()), hours_in(data), document.written_at)
     found += [*broken, *disagreements(document, data)]
     if errors(found):
         return None, found, rules, handing

@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.foreign import data_in
 from runtime.receipt import Row
-from runtime.scenarios import ENDED_BY, Expectation, Response, Scenario, Use
+from runtime.scenarios import ENDED_BY, Expectation, Response, Scenario, Turn, Use
 from runtime.session import GREETING
 from runtime.verdict import Verdict
 
@@ -35,7 +35,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing in a call's conversation, for people: `who` is caller, agent, tool, result, call or log."""
+    """One thing in a call's conversation, for people: `who` is caller, agent, tool, result, call, host or log."""
 
     who: str
     what: str
@@ -58,8 +58,8 @@ class PlayedTurn:
     it. Not `reached`: the call was
     over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
     those that no model can make, each with what stands there and why not, and `broken` tells of tools that raised or
-    took too long. Not `spoke_over`: the caller was to interrupt, and the agent was not speaking. `not_here` says why
-    what the turn does cannot be done where it was played.
+    took too long. `missed` is what the turn's deed should have come upon and what was there instead, such as an agent
+    who speaks, or nothing. `not_here` says why the turn cannot be played where it was, so that nothing is judged.
     """
 
     agent: str = ""
@@ -74,7 +74,7 @@ class PlayedTurn:
     unasked: int = 0
     impossible: tuple[tuple[Response, str, str], ...] = ()
     broken: tuple[str, ...] = ()
-    spoke_over: bool = True
+    missed: tuple[str, str] | None = None
     not_here: str = ""
     received: Received = Received()
     moments: tuple[Moment, ...] = ()
@@ -116,8 +116,8 @@ class Difference:
 class Question:
     """What a judging model is asked about one expectation: whether a statement holds.
 
-    `conversation` is all so far, as `caller: …`, `agent: …`, `tool: …` and `result: …`, and what of it the statement is
-    about.
+    `conversation` is all of the call so far, as `caller: …`, `agent: …`, `tool: …` and `result: …`, and what of it the
+    statement is about.
     """
 
     turn: int
@@ -139,6 +139,8 @@ def compare(scenario: Scenario, played: Played, verdicts: Verdicts | None = None
     found: list[Difference] = []
     for at, turn in enumerate(scenario.turns):
         found += _not_come_about(scenario, played.turns[at], at)
+        if played.turns[at].not_here:
+            continue
         comparison = _Comparison(scenario, played, at, verdicts or {})
         judged = [comparison.judge(each) for each in turn.expect]
         differing = [each for each in judged if each is not None]
@@ -149,12 +151,12 @@ def compare(scenario: Scenario, played: Played, verdicts: Verdicts | None = None
 def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator[Difference]:
     """Yield what the caller and the model could not do as it is written, and the tools that broke."""
     turn = scenario.turns[at]
-    if not played.spoke_over:
-        told = "the caller speaks over the agent", "the agent was not speaking"
-        yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
+    field = _field_of(turn)
+    if played.missed:
+        yield Difference(scenario.file, turn.line, turn.column, at, field, *played.missed)
     if played.not_here:
-        told = "the connection is lost", played.not_here
-        yield Difference(scenario.file, turn.line, turn.column, at, "connection", *told, is_skipped=True)
+        told = "the turn is played", played.not_here
+        yield Difference(scenario.file, turn.line, turn.column, at, field, *told, is_skipped=True)
     for response, expected, why_not in played.impossible:
         yield Difference(scenario.file, response.line, response.column, at, "model", expected, why_not)
     for response in turn.model[len(turn.model) - played.unasked :]:
@@ -167,14 +169,20 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
 def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Difference]:
     """Yield that a turn was never played, whatever it expects, but for one that judges the end and does nothing else.
 
-    To say nothing, and to hang up, changes no call that is over.
+    To say nothing, and to hang up, changes no call that is over; a reload happens without one.
     """
     turn = scenario.turns[at]
     judges_end = any(each.field == "ended_by" for each in turn.expect)
-    does_nothing = turn.deed is None or (judges_end and turn.deed.kind in ("silent", "hangs_up"))
+    is_idle = turn.deed is None or bool(turn.saved)
+    does_nothing = is_idle or (judges_end and turn.deed is not None and turn.deed.kind in ("silent", "hangs_up"))
     if not played.turns[at].reached and (turn.model or not does_nothing):
         told = "the turn is played", f"the call was over before: {_how_it_ended(played.turns[at])}"
-        yield Difference(scenario.file, turn.line, turn.column, at, "caller", *told)
+        yield Difference(scenario.file, turn.line, turn.column, at, _field_of(turn), *told)
+
+
+def _field_of(turn: Turn) -> str:
+    """Return the field in which a turn says what is done."""
+    return "connection" if turn.deed and turn.deed.kind == "connection" else "caller"
 
 
 def _expectations(scenario: Scenario) -> list[tuple[int, Expectation]]:
@@ -188,7 +196,7 @@ def _is_judged(expectation: Expectation) -> bool:
 def _question(scenario: Scenario, played: Played, at: int, expectation: Expectation) -> Question:
     so_far = [
         moment
-        for turn in (played.opening, *played.turns[: at + 1])
+        for turn in _of_the_same_call(scenario, played, at, until=at + 1)
         for moment in turn.moments
         if moment.who in ("caller", "agent", "tool", "result")
     ]
@@ -207,12 +215,19 @@ def _question(scenario: Scenario, played: Played, at: int, expectation: Expectat
 
 
 def _greetings(scenario: Scenario, played: Played, at: int) -> list[str]:
-    """Return the greetings of the call that a turn belongs to: of all turns from one ringing to the next."""
+    """Return the greetings of the call that a turn belongs to."""
+    turns = _of_the_same_call(scenario, played, at)
+    return [said.text for turn in turns for said in turn.said if said.line == GREETING]
+
+
+def _of_the_same_call(
+    scenario: Scenario, played: Played, at: int, *, until: int | None = None
+) -> tuple[PlayedTurn, ...]:
+    """Return what was played of the call that a turn belongs to: from one ringing to the next, or before `until`."""
     rings = [number for number, turn in enumerate(scenario.turns) if turn.rings]
     first = max((number for number in rings if number <= at), default=None)
-    end = min((number for number in rings if number > at), default=len(played.turns))
-    turns = (played.opening, *played.turns[:end]) if first is None else played.turns[first:end]
-    return [said.text for turn in turns for said in turn.said if said.line == GREETING]
+    end = until or min((number for number in rings if number > at), default=len(played.turns))
+    return (played.opening, *played.turns[:end]) if first is None else played.turns[first:end]
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ class FaultyLine:
         self._down = down
         self._transfers = list(transfers)
         self._opened: Wire | None = None
-        self._is_lost = False
+        self._is_lost_for_good = False
 
     def over(self, line: Line) -> "FaultyLine":
         """Take the line whose calls are to suffer, and return this one in its place."""
@@ -36,11 +36,13 @@ class FaultyLine:
         self.accept, self.reject, self.hang_up, self.close = line.accept, line.reject, line.hang_up, line.close
         return self
 
-    async def lose(self, *, for_good: bool) -> None:
-        """Break off the sideband that was opened last. Lost for good, it does not open again."""
-        self._is_lost = for_good
-        if self._opened is not None:
-            await self._opened.close()
+    async def lose(self, *, for_good: bool) -> bool:
+        """Break off the sideband that is open, and tell whether one was. Lost for good, it does not open again."""
+        self._is_lost_for_good |= for_good
+        wire, self._opened = self._opened, None
+        if wire is not None:
+            await wire.close()
+        return wire is not None
 
     async def refer(self, call_id: str, to: str) -> None:
         """Relay a transfer, or refuse it. Raises `CallControlError`."""
@@ -53,7 +55,8 @@ class FaultyLine:
 
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""
-        if "attach_failed" in self._down or (again and self._is_lost):
+        self._is_lost_for_good &= again  # another call has a connection of its own
+        if "attach_failed" in self._down or self._is_lost_for_good:
             raise SidebandError(ON_PURPOSE)
         self._opened = wire = await self._line.open(call_id, again)
         code = next((code for cause, code in _CODES.items() if cause in self._down), None)

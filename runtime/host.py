@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -261,7 +260,8 @@ class Host:
         """Take the call's place, or do what its agent declares where that is not possible or of no use."""
         call, agent = arrival.call, arrival.match.agent
         conduct = arrival.roles[agent.name].conduct
-        reason = self._admission.admit(call.id, agent.name, call.caller, conduct.limits, time.monotonic())
+        at = asyncio.get_running_loop().time()
+        reason = self._admission.admit(call.id, agent.name, call.caller, conduct.limits, at)
         if reason:
             action = conduct.on_failure.get(Outcome.OVER_CAPACITY, {"reject": BUSY})
             return _instead(arrival, Outcome.OVER_CAPACITY, action, reason)

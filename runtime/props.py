@@ -30,9 +30,12 @@ def recast(catalogs: Sequence[Catalog], scenario: Scenario, *, is_scripted: bool
     A tool that no agent declares comes from a server: agents with servers get it, and these are not asked then, nor
     where a scripted scenario has nothing to do with them.
     """
-    agents = [agent for catalog in catalogs for agent in catalog.agents.values()]
-    known = {tool.name for agent in agents for tool in agent.tools} | {LOOKUP}
     cans = {name: _Can(given) for name, given in scenario.canned.items()}
+    return [_recast(catalog, scenario, cans, is_scripted=is_scripted) for catalog in catalogs]
+
+
+def _recast(catalog: Catalog, scenario: Scenario, cans: "Mapping[str, _Can]", *, is_scripted: bool) -> Catalog:
+    known = {tool.name for agent in catalog.agents.values() for tool in agent.tools} | {LOOKUP}
     from_servers = {name: can for name, can in cans.items() if name not in known}
     needs_servers = not from_servers and (not is_scripted or not _named(scenario) <= known)
 
@@ -50,7 +53,7 @@ def recast(catalogs: Sequence[Catalog], scenario: Scenario, *, is_scripted: bool
             servers = tuple({**server, "mcp": {"command": _NOWHERE}} for server in abilities.servers)
         return replace(agent, abilities=Abilities(tools, servers, lookup, rules))
 
-    return [assemble(map(equipped, catalog.agents.values()), catalog.revision) for catalog in catalogs]
+    return assemble(map(equipped, catalog.agents.values()), catalog.revision)
 
 
 def _named(scenario: Scenario) -> set[str]:

@@ -102,7 +102,7 @@ async def perform(
             background,
             live=live,
             clock=backstage.clock,
-            admission=admission_for(scenario, answering(scenario, cast)),
+            admission=admission_for(scenario, answering(scenario, cast), asyncio.get_running_loop().time()),
             gates=CrowdedGates(scenario.taken),
             through=backstage.line.over,
             pace=1.0,
@@ -110,12 +110,12 @@ async def perform(
         ) as made:
             backstage.made = made
             try:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(CALL_SECONDS * (1 + sum(turn.rings for turn in scenario.turns))):
                     await stage.play(backstage)
             except TimeoutError:
                 stage.get_stuck()
             stage.leave()
-            await made.host.idle()
+            await backstage.idle()
     if isinstance(stage.failure, TextModelError) and stage.failure.lasting:
         raise stage.failure
     return stage.played()
@@ -131,7 +131,6 @@ class _Backstage:
     def __init__(self, scenario: Scenario, later: Iterable[Catalog]) -> None:
         self._later = iter(later)
         self.line = FaultyLine(scenario.down, [canned.error for canned in scenario.canned.get("transfer", ())])
-        self.lose = self.line.lose
         self._scenario = scenario
         self._now = asyncio.get_running_loop().time
         self._rung_at = math.inf  # for the first time
@@ -145,6 +144,12 @@ class _Backstage:
     def dial(self, hear: Heard) -> Call:
         self.call = self.made.new_call(self._scenario.called, self._scenario.caller, hear)
         return self.call
+
+    async def lose(self, *, for_good: bool) -> bool:
+        return await self.line.lose(for_good=for_good)
+
+    async def idle(self) -> None:
+        await self.made.host.idle()
 
     def reload(self) -> None:
         catalog = next(self._later)

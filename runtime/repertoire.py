@@ -1,13 +1,14 @@
 """The scenario files of catalogs, checked beside their agents, and which of their scenarios a change can touch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from os.path import isfile  # which no word of a command is too long for
 from pathlib import Path
 
 from runtime import cast, files, git, scenarios
 from runtime import catalog as catalogs
+from runtime.abilities import ToolReader
 from runtime.catalog import Catalog, demand_environment
 from runtime.company import Company, company_of
 from runtime.definition import AgentDefinition
@@ -21,9 +22,14 @@ class Repertoire:
     """One catalog with scenario files: those that can be read, and every problem. Its agents' tools are not read."""
 
     folder: Path
-    catalog: Catalog
+    company: Company
     files: tuple[ScenarioFile, ...]
     problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def catalog(self) -> Catalog:
+        """The agents as they are at the beginning of each scenario."""
+        return self.company.catalog
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
@@ -43,7 +49,7 @@ class Repertoire:
         return tuple(
             scenario
             for scenario in self.scenarios
-            if not paths.isdisjoint(behind.scenario(scenario, self.catalog))
+            if not paths.isdisjoint(behind.scenario(scenario, self.company.catalogs(scenario)))
             or (before and self._is_taken_otherwise(scenario, before))
         )
 
@@ -85,22 +91,23 @@ class _Behind:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._shared = {(folder / name).resolve() for name in files.DEFAULTS}
-        self._known: dict[str, set[Path]] = {}
+        self._known: dict[AgentDefinition, set[Path]] = {}
 
-    def scenario(self, scenario: Scenario, catalog: Catalog) -> set[Path]:
+    def scenario(self, scenario: Scenario, catalogs: Sequence[Catalog]) -> set[Path]:
         """Return every file, and those that a module would be that is not there; links are followed."""
         reloaded = {name for turn in scenario.turns for name in turn.saved}
-        names = reloaded.union(agent.name for agent in cast.team_of(scenario, catalog))
-        behind = [self._agent(agent) for name, agent in catalog.agents.items() if name in names]
+        agents = [agent for catalog in catalogs for agent in cast.team_of(scenario, catalog)]
+        agents += [agent for catalog in catalogs for name, agent in catalog.agents.items() if name in reloaded]
+        behind = [self._agent(agent) for agent in dict.fromkeys(agents)]
         file = Path(scenario.file)
         heard = {(file.parent / turn.deed.audio).resolve() for turn in scenario.turns if turn.deed and turn.deed.audio}
         return self._shared.union({file.resolve()}, heard, *behind)
 
     def _agent(self, agent: AgentDefinition) -> set[Path]:
-        if agent.name not in self._known:
+        if agent not in self._known:
             texts = {Path(agent.file), *_instructions(agent, self._folder)}
-            self._known[agent.name] = {path.resolve() for path in texts} | _code(agent, self._folder)
-        return self._known[agent.name]
+            self._known[agent] = {path.resolve() for path in texts} | _code(agent, self._folder)
+        return self._known[agent]
 
 
 def _instructions(agent: AgentDefinition, folder: Path) -> set[Path]:
@@ -153,16 +160,17 @@ def _opened(folder: Path, found: Sequence[Path], environment: str) -> Repertoire
     company = _company(sources, environment)
     read, problems = read_all(found)
     for file in read:
-        problems += [*cast.problems(file, company.catalogs), *_unheard(file, folder)]
+        problems += [*cast.problems(file, company), *_unheard(file, folder)]
     wrong = {problem.file for problem in errors(problems)}
     playable = tuple(file for file in read if file.file not in wrong)
-    return Repertoire(folder, company.catalog(), playable, tuple(sorted(problems)))
+    return Repertoire(folder, company, playable, tuple(sorted(problems)))
 
 
 def _company(sources: Sequence[Source], environment: str) -> Company:
+    """Return a company that is sound at its beginning, or raise `CatalogError`."""
     company = company_of(sources, None, environment)
     demand_environment(environment, company.drafts)
-    company.catalog()  # or whoever asks is told what is wrong with it
+    assert company.catalog
     return company
 
 
@@ -186,19 +194,34 @@ def read_all(paths: Iterable[Path]) -> tuple[list[ScenarioFile], list[Problem]]:
     return read, problems
 
 
-def check(paths: Sequence[Path]) -> tuple[list[Problem], int]:
+def check(paths: Sequence[Path], read_tool: ToolReader | None) -> tuple[list[Problem], int]:
     """Return the problems of all scenario files of folders and files, and how many files there are.
 
     What they name is looked for only where the catalog itself is sound; what only an environment has is there too.
+    `read_tool` reads the tools of what they save.
     """
     problems, counted = [], 0
     for folder, found in _by_catalog([path for path in paths if path.is_dir() or files.scenario_files([path])]).items():
         counted += len(found)
         read, wrong = read_all(found)
         problems += wrong + [problem for file in read for problem in _unheard(file, folder)]
-        if read and (company := _sound(folder)) is not None:
-            problems += [problem for file in read for problem in cast.problems(file, company.catalogs)]
+        if read:
+            problems += _misnamed(read, files.sources([folder]), read_tool)
     return problems, counted
+
+
+def _misnamed(read: Sequence[ScenarioFile], sources: Sequence[Source], read_tool: ToolReader | None) -> list[Problem]:
+    """Return the problems of what scenarios name that are there in every environment, where the agents are sound."""
+    company = _sound(sources, "", read_tool)
+    if company is None:
+        return []
+    found = [problem for file in read for problem in cast.problems(file, company)]
+    environments = set().union(*(made.environments or () for made in company.drafts)) if found else ()
+    for environment in sorted(environments):
+        if other := _sound(sources, environment, read_tool):
+            elsewhere = {problem for file in read for problem in cast.problems(file, other)}
+            found = [problem for problem in found if problem in elsewhere]
+    return found
 
 
 def _unheard(file: ScenarioFile, folder: Path) -> Iterator[Problem]:
@@ -228,8 +251,8 @@ def _no_words(file: ScenarioFile, relative: str, folder: Path) -> tuple[str, str
     return None
 
 
-def _sound(folder: Path) -> Company | None:
+def _sound(sources: Sequence[Source], environment: str, read_tool: ToolReader | None) -> Company | None:
     try:
-        return _company(files.sources([folder]), "")
+        return replace(_company(sources, environment), read_tool=read_tool)
     except CatalogError:
         return None

@@ -104,7 +104,7 @@ class _Retelling:
             case "out", "response.create":
                 self._line(event["response"], entry.at)
             case "http", "attached":
-                self._attach()
+                self._attach(entry.at)
             case "host", "tool_finished":
                 self._tool(event)
             case "host", "looked_up":
@@ -135,9 +135,10 @@ class _Retelling:
             self._caller("keys", key, at)
         self._pressed_at = at
 
-    def _attach(self) -> None:
+    def _attach(self, at: float) -> None:
         """Begin a turn where the connection was lost: the host attached again."""
         if self._attached:
+            self._cut_silence(at)
             self._turns.append({"connection": "lost"})
         self._attached = True
 
@@ -147,9 +148,16 @@ class _Retelling:
             self._turn["caller"]["silent"] = max(1.0, round(at - self._silent_since - 2 * SETTLED_SECONDS, 1))
             self._silent_since = None
 
+    def _cut_silence(self, at: float) -> None:
+        """Let the caller be silent until a little after a moment: what was said into the silence is heard by then."""
+        if self._silent_since is not None:
+            self._turn["caller"]["silent"] = max(1, math.ceil(at - self._silent_since - SETTLED_SECONDS) + 1)
+            self._silent_since = None
+
     def _end(self, outcome: str, at: float) -> None:
         ended_by = ENDED_BY.get(outcome)
         if outcome == "connection_lost":
+            self._cut_silence(at)
             self._turns.append({"connection": "lost_for_good"})
         elif ended_by == "caller":
             self._caller("hangs_up", True, at)

@@ -52,7 +52,8 @@ def _too_early(document: Document, index: int, written: Mapping[str, Any]) -> It
             if goes is not None and number >= goes:
                 break
             if turn.get("expect", {}).get("ended_by") == "caller":
-                message, cure = "the caller never hangs up", "Write caller: {hangs_up: true} in this turn."
+                own = "in a turn of its own" if {"connection", "reload"} & turn.keys() else "in this turn"
+                message, cure = "the caller never hangs up", f"Write caller: {{hangs_up: true}} {own}."
                 if goes is not None:
                     line = document.place((index, "turns", goes, "caller")).line
                     message, cure = f"the caller hangs up later, in line {line}", "Write it there."
@@ -112,10 +113,15 @@ def _moments(document: Document, index: int, written: Mapping[str, Any]) -> Iter
 
 
 def _after_the_end(document: Document, index: int, written: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a problem for the first thing that happens behind a hang-up which is well, and for what nobody hears."""
+    """Yield a problem for what happens behind an end that is well: of the call, or of its connection."""
     for turns in _calls(written):
-        over = 0
+        over, lost = 0, 0
         for number, turn in turns:
+            if lost and "connection" in turn:
+                message = f"the connection is lost for good in line {lost}"
+                yield document.problem((index, "turns", number, "connection"), message, "Remove it.", key=True)
+            if turn.get("connection") == "lost_for_good":
+                lost = document.place((index, "turns", number, "connection")).line
             follows = next((key for key in ("caller", "connection", "model") if key in turn), None)
             if over and follows:
                 message = f"nothing can follow here: the caller hangs up in line {over}"

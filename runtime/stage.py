@@ -51,8 +51,11 @@ class Backstage(Protocol):
     async def ring(self) -> None:
         """Let the call that was dialed last ring at the host."""
 
-    async def lose(self, *, for_good: bool) -> None:
-        """Break off the connection, for good or so that it can be attached again."""
+    async def lose(self, *, for_good: bool) -> bool:
+        """Break off the connection, for good or so that it can be attached again, and tell whether there was one."""
+
+    async def idle(self) -> None:
+        """Wait until the host has no call left."""
 
     def reload(self) -> None:
         """Let the host have the agents of the scenario's next reload."""
@@ -72,7 +75,7 @@ class _Act:
     unasked: int = 0
     impossible: list[tuple[Response, str, str]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    spoke_over: bool = True
+    missed: tuple[str, str] | None = None
     not_here: str = ""
     agent: str = ""
     outcome: str = ""
@@ -111,7 +114,8 @@ class Stage:
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
-        self._works = False  # the host has begun a tool, and not given its result
+        self._is_attached = self._works = False  # a tool was begun, and has not given its result
+        self._absent = ""  # why the rest of this call cannot be played here
         self._is_done = False
 
     async def play(self, backstage: Backstage) -> None:
@@ -124,7 +128,11 @@ class Stage:
             self._conclude([self._opening])
         for first, end in exchanges(turns):
             acts = self._acts[first:end]
-            if self._over.is_set() and (self.failure or not turns[first].needs_no_call):
+            is_over = self._over.is_set()
+            if self._absent and not turns[first].rings:
+                for act in acts:
+                    act.not_here = self._absent
+            if acts[0].not_here or self.failure or (is_over and not turns[first].needs_no_call):
                 self._conclude(acts, reached=False)
                 continue
             if turns[first].rings:
@@ -134,30 +142,33 @@ class Stage:
                 scripted = zip(acts, turns[first:end], strict=True)
                 self._lines = deque((act, each) for act, turn in scripted for each in turn.model)
             await self._do(turns[first])
+            for act in acts[1:]:
+                act.not_here = acts[0].not_here
             following = turns[end] if end < len(turns) else None
             await self._settle(following)
             if not (following and following.cuts_in) and any(
                 each.field == "ended_by" for turn in turns[first:end] for each in turn.expect
             ):
                 await self._within(ENDING_SECONDS, self._over)
-            self._conclude(acts)
+            self._conclude(acts, reached=turns[first].rings or not is_over)
         self._is_done = True
 
     async def _ring(self) -> None:
         """Begin a call."""
         self._over.clear()
-        self._agent = self._outcome = self._reason = ""
+        self._agent = self._outcome = self._reason = self._absent = ""
         self._runner = None
         self._running.clear()
-        self._works = False
+        self._is_attached = self._works = False
         self._call = self._backstage.dial(self.hear)
         self._deed_at = asyncio.get_running_loop().time()
         await self._backstage.ring()
 
     async def _part(self) -> None:
-        """Let the caller hang up, unless the call is over, and wait for its end."""
+        """Let the caller hang up, unless the call is over, and wait until the host has no place taken by it."""
         self._call.hangs_up()
         await self._within(ENDING_SECONDS, self._over)
+        await self._backstage.idle()
 
     def leave(self) -> None:
         """Let the caller hang up, who has nothing more to do."""
@@ -176,7 +187,8 @@ class Stage:
             case "says" | "interrupts":
                 # In writing an answer may be whole before anybody can speak over it.
                 is_late = not self._call.audible and not isinstance(self._call, LiveCall)
-                self._act.spoke_over = turn.deed.kind == "says" or not is_late
+                if turn.deed.kind == "interrupts" and is_late:
+                    self._act.missed = "the caller speaks over the agent", "the agent was not speaking"
                 await self._call.says(turn.deed.value)
             case "keys":
                 await self._call.presses(turn.deed.value)
@@ -194,8 +206,11 @@ class Stage:
                 self._backstage.reload()
             case "connection" if isinstance(self._call, LiveCall):
                 self._act.not_here = "without a telephone there is no call beside the connection"
+                self._absent = self._act.not_here if turn.deed.value == "lost_for_good" else ""
             case "connection":
-                await self._backstage.lose(for_good=turn.deed.value == "lost_for_good")
+                self._is_attached = False
+                if not await self._backstage.lose(for_good=turn.deed.value == "lost_for_good"):
+                    self._act.missed = "the connection is lost", "there was none"
         self._deed_at = asyncio.get_running_loop().time()
 
     async def _play(self, deed: Deed, call: LiveCall) -> None:
@@ -216,9 +231,10 @@ class Stage:
                 return
 
     def _is_time_for(self, turn: Turn) -> bool:
-        """Whether a turn that cuts in has something to cut into: words, or a tool where the connection is lost."""
-        loses = turn.deed is not None and turn.deed.kind == "connection"
-        return turn.cuts_in and (self._call.audible or (loses and self._works))
+        """Whether a turn that cuts in has something to cut into: words, or a tool where a connection is lost."""
+        if turn.deed is not None and turn.deed.kind == "connection":
+            return self._is_attached and (self._call.audible or self._works)
+        return turn.cuts_in and self._call.audible
 
     @property
     def _is_busy(self) -> bool:
@@ -262,6 +278,7 @@ class Stage:
     def get_stuck(self) -> None:
         """Note that the call never came to an end."""
         self._end("failed", "it got stuck and never ended")
+        self._is_done = True
         self._conclude([act for act in self._acts if not act.reached], reached=False)
 
     def note(self, words: str) -> None:
@@ -288,6 +305,11 @@ class Stage:
             case "transferring":
                 self._act.transfers.append(fields["destination"])
                 self._act.tell("call", f"being put through to {fields['destination']}")
+            case "attached":
+                self._is_attached = True
+            case "attached again":
+                self._is_attached = True
+                self.note(record.what)
             case "tool called":
                 self._works = bool(self._running)
             case "a tool beyond the limit was refused":
@@ -412,7 +434,7 @@ def _as_played(act: _Act, seen: Sequence[_Act]) -> PlayedTurn:
         unasked=act.unasked,
         impossible=tuple(act.impossible),
         broken=tuple(act.broken),
-        spoke_over=act.spoke_over,
+        missed=act.missed,
         not_here=act.not_here,
         received=act.received,
         moments=tuple(act.moments),

@@ -28,8 +28,8 @@ def handing_of(document: Document, data: Mapping[str, Any]) -> Handing:
     found = []
     for index, written in enumerate(data.get("handoffs", ())):
         path = ("handoffs", index, "agent")
-        place = document.place(path)
-        found.append(Handoff(written["agent"], dotted(path), place.file or document.file, place.line, place.column))
+        place = document.written_at(path)
+        found.append(Handoff(written["agent"], dotted(path), place.file, place.line, place.column))
     is_known = "tools" in data and "handoffs" in data
     has_exit = not is_known or any(tool.get("use") in _EXITS for tool in data["tools"])
     return Handing(tuple(found), has_exit, {field: data[field] for field in _SETTLED if field in data})

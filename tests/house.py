@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from runtime.abilities import ToolReader
 from runtime.catalog import Catalog, Source, build
+from runtime.company import Company, company_of
 from runtime.definition import AgentDefinition
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
@@ -35,6 +36,10 @@ def source(text: str, file: str = "agents/desk.yaml", beside: dict[str, bytes] |
 
 def catalog(*texts: str, read_tool: ToolReader | None = None) -> Catalog:
     return build([source(text, f"agents/{n}.yaml") for n, text in enumerate(texts, 1)], read_tool, "rev1")
+
+
+def company(*texts: str, read_tool: ToolReader | None = None) -> Company:
+    return company_of([source(text, f"agents/{n}.yaml") for n, text in enumerate(texts, 1)], read_tool)
 
 
 def agent(more: str = "", read_tool: ToolReader | None = None) -> AgentDefinition:

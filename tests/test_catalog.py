@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from runtime import catalog, files
 from runtime.catalog import Catalog, Draft, Source
 from runtime.definition import Abilities, AgentDefinition, construct, rules_of
+from runtime.document import Place
 from runtime.errors import CatalogError, SettingsError
 from tests.house import calls_made
 
@@ -35,7 +36,7 @@ def draft(name: str, more: str = INSTRUCTIONS) -> Draft:
 def answering(name: str, *rules: Any) -> Draft:
     """Return the draft of an agent that was checked, without its file."""
     data = {"name": name, "answers": list(rules), "greeting": None, "variables": {}}
-    claimed = rules_of(rules, {}, lambda path: (3, 5))
+    claimed = rules_of(rules, {}, lambda path: Place(3, 5))
     made = construct(data, file=f"{name}.yaml", digest="", instructions="", answers=claimed, abilities=Abilities())
     return Draft(f"{name}.yaml", made, (), name, rules=claimed)
 

@@ -23,7 +23,7 @@ from runtime.ringing import ringing_for
 from runtime.simulator import Asked
 from runtime.simulator.script import Reply
 from runtime.standin import CONFESSION, StandIn
-from tests.house import MINIMAL, catalog
+from tests.house import MINIMAL, catalog, company
 
 pytestmark = pytest.mark.slow
 
@@ -206,13 +206,14 @@ def test_the_conversation_is_saved_as_a_scenario(typed: Typed, desk: Catalog, tm
     assert scenario["turns"][-1]["expect"] == {"ended_by": "caller"}
 
 
-def played(file: Path, agents: Catalog) -> list[Any]:
+def played(file: Path, *agents: str) -> list[Any]:
     """Return what goes otherwise than it was saved, when it is played at once."""
     read, problems = scenarios.read(file.read_bytes(), file.name)
     assert problems == []
     assert read is not None
-    assert cast.problems(read, lambda _: [agents]) == []
-    return [one for scenario in read.scenarios for one in rehearse(scenario, agents).differences]
+    made = company(*agents, read_tool=read_tool)
+    assert cast.problems(read, made) == []
+    return [one for scenario in read.scenarios for one in rehearse(scenario, made.catalog).differences]
 
 
 CALLS = [
@@ -228,21 +229,21 @@ CALLS = [
 def test_what_was_saved_passes_when_it_is_played(lines: list[str], typed: Typed, desk: Catalog, tmp_path: Path) -> None:
     file = tmp_path / "desk.scenarios.yaml"
     typed(desk, *lines, save=file)
-    assert played(file, desk) == []
+    assert played(file, DESK, BILLING) == []
 
 
 def test_a_transfer_that_was_saved_passes_when_it_is_played(typed: Typed, tmp_path: Path) -> None:
-    file, agents = tmp_path / "desk.scenarios.yaml", catalog(PUTS_THROUGH)
-    typed(agents, "Where is my order?", save=file)
+    file = tmp_path / "desk.scenarios.yaml"
+    typed(catalog(PUTS_THROUGH), "Where is my order?", save=file)
     assert "transfer: kitchen" in file.read_text("utf-8")
-    assert played(file, agents) == []
+    assert played(file, PUTS_THROUGH) == []
 
 
 def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
     monkeypatch: Monkeypatch, capsys: Capture, tmp_path: Path
 ) -> None:
     """The model's words into the silence are asked for only where somebody is silent for as long."""
-    file, agents = tmp_path / "desk.scenarios.yaml", catalog(GREETS + "limits: {silence: {after_seconds: 5}}\n")
+    file, agent = tmp_path / "desk.scenarios.yaml", GREETS + "limits: {silence: {after_seconds: 5}}\n"
     reading, writing = os.pipe()
 
     class TypesWhenAsked:
@@ -258,13 +259,13 @@ def test_who_says_nothing_until_the_agent_asks_is_saved_as_silent(
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         told, witness = "A test plays the model.", TypesWhenAsked()
-        handset.run(agents, Number("+15550100001"), StandIn(), told, save=file, witness=witness, pace=0.05)
+        handset.run(catalog(agent), Number("+15550100001"), StandIn(), told, save=file, witness=witness, pace=0.05)
     read, _ = document.read(file.read_bytes(), "x")
     assert read is not None
     _, _, silent, *_ = read.data[0]["turns"]
     assert silent["model"] == {"says": "Are you still there?"}
     assert 5 <= silent["caller"]["silent"] <= 7
-    assert played(file, agents) == []
+    assert played(file, agent) == []
 
 
 def test_a_conversation_is_added_to_a_file_that_holds_others(typed: Typed, desk: Catalog, tmp_path: Path) -> None:

@@ -473,11 +473,20 @@ def test_a_caller_who_rings_again_has_a_session_of_its_own() -> None:
 
 
 def test_a_connection_cannot_be_lost_without_a_telephone_and_is_skipped() -> None:
-    plan = scenario(says("Hello?"), {"connection": "lost"}, {**says("Hello?"), "expect": {"says": "Yes"}})
+    lost = {"connection": "lost", "expect": {"says": "Where were we"}}
+    plan = scenario(says("Hello?"), lost, {**says("Hello?"), "expect": {"says": "Yes"}})
     peer, played = play(GREETS, ("Yes?", "Yes?"), plan)
     (skipped,) = compare(plan, played)
     assert (skipped.turn, skipped.field, skipped.is_skipped) == (1, "connection", True)
     assert peer.hung_up_by == "caller"
+
+
+def test_what_follows_a_connection_that_is_lost_for_good_is_skipped_until_the_next_call() -> None:
+    lost = {"connection": "lost_for_good", "expect": {"ended_by": "service"}}
+    again = {"caller": {"rings_again": True}, "expect": {"greeting": "Casa Nova"}}
+    plan = scenario(lost, {"expect": {"transfer": "kitchen"}}, says("Hello?"), again)
+    _, played = play(GREETS, ("Yes?",), plan)
+    assert [(each.turn, each.is_skipped) for each in compare(plan, played)] == [(0, True), (1, True), (2, True)]
 
 
 # ── sound ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from runtime import cast, demo
 from runtime import catalog as catalogs
 from runtime import schema as schemas
 from runtime.cli import _parser
+from runtime.company import company_of
 from runtime.draft import draft
 from runtime.realtime.tools import read_tool
 from runtime.rehearsal import rehearse
@@ -81,9 +82,9 @@ def test_the_targets_of_the_makefile_are_the_ones_it_names() -> None:
 
 def test_the_scenario_of_the_readme_passes_with_its_agent() -> None:
     scenarios = next(part for part in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "- scenario:" in part)
-    catalog = catalogs.build([source(AGENT, "agents/pizzeria.yaml")], read_tool)
+    company = company_of([source(AGENT, "agents/pizzeria.yaml")], read_tool)
     file, problems = read(scenarios.encode(), "agents/pizzeria.scenarios.yaml")
     assert file is not None, problems
-    assert cast.problems(file, lambda _: [catalog]) == []
+    assert cast.problems(file, company) == []
     for scenario in file.scenarios:
-        assert rehearse(scenario, catalog).differences == ()
+        assert rehearse(scenario, company.catalog).differences == ()

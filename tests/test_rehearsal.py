@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from runtime.company import company_of
 from runtime.expectations import Question
 from runtime.realtime.tools import read_tool
 from runtime.rehearsal import rehearse
@@ -19,7 +18,7 @@ from runtime.results import Result, Run, told
 from runtime.simulator.mind import Asked
 from runtime.simulator.script import Reply, ToolUse
 from runtime.verdict import Verdict
-from tests.house import MINIMAL, source
+from tests.house import MINIMAL, company
 from tests.test_scenarios import scenario_of
 
 DATA = Path(__file__).parent / "data" / "rehearsals"
@@ -32,9 +31,8 @@ def play(agents: str | tuple[str, ...], turns: Sequence[Mapping[str, Any]], **mo
     handed = {name: more.pop(name) for name in ("mind", "judge") if name in more}
     written = [{"scenario": "a call", "call": {"called": "+15550100001"}, "turns": turns, **more}]
     texts = [agents] if isinstance(agents, str) else agents
-    company = company_of([source(text, f"agents/{number}.yaml") for number, text in enumerate(texts)], read_tool)
     scenario = scenario_of(json.dumps(written))
-    catalog, *reloads = company.catalogs(scenario)
+    catalog, *reloads = company(*texts, read_tool=read_tool).catalogs(scenario)
     return rehearse(scenario, catalog, reloads=reloads, **handed)
 
 
@@ -522,6 +520,15 @@ def test_a_mind_takes_the_place_of_the_models_lines() -> None:
     assert differences(play(tool("find"), steps, mind=Repeats())) == []
 
 
+def test_a_mind_goes_on_after_the_connection_was_lost_and_in_the_next_call() -> None:
+    asks = {"caller": {"says": "For two?"}, "expect": {"calls": "find"}}
+    tells = {"expect": {"says": "I found"}}
+    steps = [asks, {"connection": "lost", **tells}, {"caller": {"rings_again": True}}, asks, tells]
+    run = play(tool("find"), steps, mind=Repeats())
+    assert differences(run) == []
+    assert ("log", "attached again") in moments(run)
+
+
 def test_a_judge_is_asked_with_what_was_said_and_its_verdict_counts() -> None:
     asked: list[Question] = []
 
@@ -556,7 +563,7 @@ class Breaks:
 def test_a_model_that_gives_no_answer_is_never_a_pass() -> None:
     steps = [{"caller": {"says": "Hello."}, "expect": {"says": {"absent": "discount"}}}]
     mind = Breaks()
-    run = play(GREETS, [*steps, *steps], mind=mind)
+    run = play(GREETS, [*steps, *steps, {"caller": {"rings_again": True}}, *steps], mind=mind)
     assert mind.asked == 1, "the next answer would take as long"
     assert (run.judgment, run.broken) == ("failed", "Who plays the model gave no answer: there is no such model")
 
@@ -652,6 +659,33 @@ def test_a_connection_that_is_lost_while_the_agent_speaks_or_nobody_does_is_atta
     assert moments(run).count(("log", "attached again")) == 3
 
 
+def test_a_connection_can_be_lost_twice_while_a_tool_runs() -> None:
+    steps = [TABLE, LOST, {**LOST, "model": {"says": "It is free."}, "expect": {"says": "free"}}]
+    run = play(SHARED, steps, tools=SLOW)
+    assert differences(run) == []
+    assert moments(run).count(("log", "attached again")) == 2
+
+
+def test_an_interruption_waits_for_words_where_a_lost_connection_takes_a_tool() -> None:
+    looks = {"caller": {"interrupts": "Hello?"}, "model": {"says": "It is free."}, "expect": {"says": "free"}}
+    run = play(SHARED, [TABLE, looks], tools=SLOW)
+    assert differences(run) == []
+    assert [what for _, what in moments(run)].index("I look.") < [what for _, what in moments(run)].index(
+        "(interrupts) Hello?"
+    )
+
+
+def test_a_call_after_one_whose_connection_was_lost_for_good_has_a_connection() -> None:
+    for_good = {"connection": "lost_for_good", "expect": {"ended_by": "service"}}
+    answers = {**HELLO, "expect": {"says": "Yes", "agent": "desk"}}
+    assert differences(play(SHARED, [TABLE, for_good, {**AGAIN}, answers, LEAVES], tools=SLOW)) == []
+
+
+def test_a_connection_that_is_not_there_cannot_be_lost() -> None:
+    (difference,) = differences(play(GREETS, [{"connection": "lost"}], down="attach_failed"))
+    assert difference.startswith("connection: the turn is played; the call was over before: it ended by the service")
+
+
 def test_a_connection_that_is_lost_for_good_ends_the_call_or_puts_the_caller_through() -> None:
     steps = [TABLE, {"connection": "lost_for_good", "expect": {"ended_by": "service", "says": {"absent": "free"}}}]
     assert differences(play(SHARED, steps, tools=SLOW)) == []
@@ -713,6 +747,63 @@ def test_what_goes_wrong_in_one_call_is_told_of_it_and_keeps_no_other_from_being
     ]
 
 
+def test_a_caller_who_rings_again_finds_the_place_of_the_call_before_free() -> None:
+    alone = GREETS + "limits: {concurrent_calls: 1}\ntools: [{entrypoint: 'tests.test_rehearsal:blocks'}]\n"
+    blocked = {"caller": {"says": "Hello?"}, "model": {"calls": "blocks"}}
+    again = {**AGAIN, "expect": {"agent": "desk", "greeting": "Casa"}}
+    assert differences(play(alone, [blocked, {"connection": "lost_for_good"}, again, again])) == []
+
+
+def blocks() -> str:
+    """Take a thread's time."""
+    time.sleep(0.3)
+    return "done"
+
+
+def test_an_hour_of_calls_passes_on_the_scenarios_own_clock() -> None:
+    limited = GREETS + "limits: {calls_per_caller_per_hour: 2, silence: null, duration: {seconds: 3000}}\n"
+    talks = [HELLO, {"caller": {"silent": 2400}}]
+    steps = [*talks, {**AGAIN}, *talks, {**AGAIN, "expect": {"agent": "desk"}}]
+    assert differences(play(limited, steps)) == []
+
+
+def test_the_second_call_comes_when_the_first_is_over() -> None:
+    opens = 'hours: {day: {timezone: UTC, weekly: {fri: ["09:00-17:10"]}}}\nlimits: {silence: null}\n'
+    open_till = opens + GREETS.replace('"+15550100001"', '{called: "+15550100001", hours: day}')
+    steps = [HELLO, {"caller": {"silent": 700}}, {**AGAIN, "expect": {"ended_by": "no_agent"}}]
+    assert differences(play(open_till, steps)) == []
+    steps = [HELLO, {"caller": {"silent": 300}}, {**AGAIN, "expect": {"agent": "desk"}}]
+    assert differences(play(open_till, steps)) == []
+
+
+def test_a_call_that_is_turned_away_has_no_receipt_of_the_one_before() -> None:
+    limited = GREETS + "limits: {calls_per_caller_per_hour: 1}\n"
+    agrees = {"receipt": {"agrees": True}}
+    run = play(limited, [{"expect": agrees}, {**AGAIN, "expect": {"ended_by": "capacity", **agrees}}])
+    assert [each.split(";")[1] for each in differences(run)] == [" the service confirmed nothing"]
+
+
+def test_each_call_of_a_scenario_may_last() -> None:
+    long = GREETS + "limits: {silence: null, duration: {seconds: 3500}}\n"
+    lasts = [HELLO, {"caller": {"silent": 3490}, "expect": {"ended_by": "duration"}}]
+    assert differences(play(long, [*lasts, *[step for _ in range(4) for step in ({**AGAIN}, *lasts)]])) == []
+
+
+def test_a_judge_of_a_second_call_hears_nothing_of_the_first() -> None:
+    asked: list[Question] = []
+
+    async def judge(question: Question) -> Verdict:
+        asked.append(question)
+        return Verdict(True, "")
+
+    sorry = {"caller": {"says": "Hm."}, "model": {"says": "I am sorry."}, "expect": {"judge": "apologizes"}}
+    again = {**AGAIN, "expect": {"judge": "apologizes"}}
+    assert differences(play(GREETS, [sorry, again], judge=judge)) == []
+    first, second = (each.conversation.splitlines() for each in asked)
+    assert first == ["agent: Casa Nova, hello.", "caller: Hm.", "agent: I am sorry."]
+    assert second == ["caller: (rings again)", "agent: Casa Nova, hello."]
+
+
 # ── a reload ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 HEARD = {"says": "Yes", "receipt": {"instructions": {"contains": "Be brief", "absent": "Be long"}}}
@@ -741,6 +832,21 @@ def test_a_caller_is_handed_over_to_the_agents_that_the_call_began_with() -> Non
     alone = {"billing": None, "desk": {"handoffs": [], "answers": ["+15550100001"]}}
     run = play((HANDS_OVER, BILLING), [{"reload": alone}, *hands_over, {"expect": knows}])
     assert differences(run) == []
+
+
+def test_a_reload_after_a_call_has_nothing_of_that_call() -> None:
+    expect = {"agent": "desk", "says": {"absent": "Yes"}, "not_called": "find_table"}
+    run = play(SHARED, [LEAVES, {"reload": LONG, "expect": expect}, {**AGAIN, "expect": {"greeting": "Bella"}}])
+    over = "the call was over before this turn: it ended by the caller"
+    assert [each.split("; ")[1] for each in differences(run)] == [over, over]
+
+
+def test_a_tool_of_a_server_that_an_agent_has_itself_after_a_reload_is_there_before_it_too() -> None:
+    serves = GREETS + "tools: [{mcp: {command: [there-is-no-such-program]}, only: [forecast]}]\n"
+    own = {"tools": [{"entrypoint": "tests.test_rehearsal:nobody", "name": "forecast"}]}
+    asks = {"caller": {"says": "Rain?"}, "model": [{"calls": "forecast"}, {"says": "No."}], "expect": {"says": "No"}}
+    steps = [asks, {"reload": {"desk": own}}, asks, {**AGAIN}, asks]
+    assert differences(play(serves, steps, tools={"forecast": [{"result": 1}, {"result": 2}, {"result": 3}]})) == []
 
 
 def test_an_agent_whose_file_is_deleted_answers_no_further_call() -> None:

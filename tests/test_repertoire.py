@@ -101,6 +101,31 @@ def test_a_change_touches_the_calls_in_which_its_agent_is_reloaded(folder: Path)
     assert touched("agents/night.yaml") == ["by day", "by night"]
 
 
+def test_a_change_touches_the_calls_in_which_a_reload_brings_its_file_in(folder: Path) -> None:
+    rings = RINGS.format(name="by night", number="+15550100009", agent="night")
+    brings = "{handoffs: [{agent: billing, when: x}], tools: [{entrypoint: 'mine.other:f'}, {use: hang_up}]}"
+    saves = rings.replace("[{", f"[{{reload: {{night: {brings}}}}}, {{")
+    (folder / "agents/more/night.scenarios.yaml").write_text(saves, "utf-8")
+    assert touched("agents/billing.yaml") == ["by day", "by night"]
+    assert touched("mine/other.py") == ["by night"]
+
+
+def test_what_a_reload_would_do_to_others_is_told_at_the_reload(folder: Path) -> None:
+    rings = RINGS.format(name="by day", number="+15550100001", agent="desk")
+    takes = rings.replace("[{", "[{reload: {billing: null}}, {") + rings.replace("by day", "again").replace(
+        "[{", '[{reload: {night: {answers: ["+15550100001"]}}}, {'
+    )
+    (folder / "agents/desk.scenarios.yaml").write_text(takes, "utf-8")
+    found = opened()
+    assert [str(problem) for problem in found.problems] == [
+        "agents/desk.scenarios.yaml:3:12: [1].turns[1].reload: there is no agent 'billing' (agents/desk.yaml:4). "
+        "There is night.",
+        "agents/desk.scenarios.yaml:6:39: [2].turns[1].reload.night.answers: called +15550100001 is answered by "
+        "agents/desk.yaml:2 too, equally well. Remove one of the two, or give one of them one more condition.",
+    ]
+    assert [scenario.name for scenario in found.scenarios] == ["by night"]
+
+
 @pytest.mark.parametrize("gone", ["mine/tables.py", "mine/book.py", "mine/guests.py", "mine"])
 def test_a_module_that_is_gone_touches_the_calls_that_it_would_be_used_in(folder: Path, gone: str) -> None:
     paths = [path for path in (folder / "mine").iterdir() if path.is_relative_to(folder / gone)]
@@ -231,11 +256,11 @@ def test_a_scenario_file_that_cannot_be_read_is_told_with_its_cure(folder: Path)
     }
     expected = [f"agents/{name}.scenarios.yaml: it cannot be read ({what}" for name, what in told.items()]
     assert [str(problem) for problem in opened().problems] == expected
-    assert [str(problem) for problem in check([Path("agents")])[0]] == expected
+    assert [str(problem) for problem in check([Path("agents")], None)[0]] == expected
 
 
 def test_a_catalog_with_problems_plays_nothing(folder: Path) -> None:
     (folder / "agents/desk.yaml").write_text("name: desk\n", "utf-8")
     with pytest.raises(CatalogError, match="instructions"):
         open_repertoires([Path("agents")], "")
-    assert check([Path("agents")]) == ([], 2), "check tells of the agent itself, and looks for no names then"
+    assert check([Path("agents")], None) == ([], 2), "check tells of the agent itself, and looks for no names then"

@@ -152,6 +152,15 @@ def test_a_connection_that_was_lost_is_lost_in_the_scenario_too(tmp_path: Path) 
     assert played(recording, agent) == []
 
 
+def test_a_connection_that_was_lost_in_a_silence_ends_it(tmp_path: Path) -> None:
+    agent = MINIMAL + "greeting: Hello.\nlimits: {silence: {after_seconds: 12, lines: [There?], farewell: Bye.}}\n"
+    steps = (Turn("Hm.", ("Yes?",)), Silence(22), Turn("I am here.", ("Good.",)))
+    recording = record(tmp_path, agent, steps=steps, behavior=Behavior(sideband_lost_after=3))
+    done = [next(iter(turn.get("caller", turn))) for turn in scenario(recording)["turns"][1:]]
+    assert done == ["says", "silent", "connection", "says", "hangs_up"]
+    assert played(recording, agent) == []
+
+
 def test_a_connection_that_never_came_back_ends_the_scenario(rich: dict[bool, Recording]) -> None:
     head, webhook = rich[True].head, rich[True].entries[0]
     ended = Entry(9.0, "host", {"type": "ended", "outcome": "connection_lost"})

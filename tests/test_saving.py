@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runtime import cast, scenarios
 from runtime.errors import SettingsError
 from runtime.saving import MAX_WRITTEN, Conversation, Saved, addition, demand_scenarios
-from tests.house import catalog
+from tests.house import company
 
 CALL = {"called": "+15550100001", "caller": "+15557654321", "at": "2026-11-27T18:00:00+01:00"}
 FILE = "agents/x.scenarios.yaml"
@@ -243,8 +243,8 @@ instructions: Be brief.
 tools: [{use: wait}, {use: hang_up}, {use: transfer, destinations: [{name: kitchen, to: "tel:+15550100009", when: x}]}]
 handoffs: [{agent: billing, when: x}, {agent: orders, when: x}]
 """
-TEAM = catalog(DESK, *(f"name: {name}\ninstructions: x\n" for name in ("billing", "orders")))
-OWN = {tool.name: tool.use for tool in TEAM.agents["front-desk"].tools}
+TEAM = company(DESK, *(f"name: {name}\ninstructions: x\n" for name in ("billing", "orders")))
+OWN = {tool.name: tool.use for tool in TEAM.catalog.agents["front-desk"].tools}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), st.lists, max_leaves=4
 )
@@ -287,7 +287,7 @@ def test_whatever_is_answered_and_typed_is_saved_as_what_checks(
     file, problems = scenarios.read(text, FILE)
     assert problems == []
     assert file is not None
-    assert [one for one in cast.problems(file, lambda _: [TEAM]) if "lookup" not in one.field] == []
+    assert [one for one in cast.problems(file, TEAM) if "lookup" not in one.field] == []
     done = [turn.deed for turn in file.scenarios[0].turns if turn.deed]
     assert [(deed.kind, deed.value) for deed in done] == [
         (kind, "".join(sign if sign.isprintable() else " " for sign in value)) for (kind, value), _ in deeds

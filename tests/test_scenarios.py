@@ -84,7 +84,8 @@ def _names(node: object) -> set[str]:
         return set().union(*map(_names, node))
     if not isinstance(node, dict):
         return set()
-    here = set(node["properties"]) if isinstance(node.get("properties"), dict) else set()
+    fields = node["properties"] if isinstance(node.get("properties"), dict) else {}
+    here = {name for name, field in fields.items() if not isinstance(field, dict) or "not" not in field}
     return here.union(*(_names(part) for key, part in node.items() if key not in ("default", "examples", "if")))
 
 

@@ -43,10 +43,11 @@ def _run(arguments: argparse.Namespace) -> int:
     problems = files.without_agents(paths, sources) + files.ignored_defaults(paths)
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)
     chosen = chosen_environment() if whole else ""  # a file alone does not name all environments
-    problems += catalogs.check(sources, _tool_reader(arguments), chosen, whole=whole)
+    read_tool = _tool_reader(arguments)
+    problems += catalogs.check(sources, read_tool, chosen, whole=whole)
     from runtime import repertoire
 
-    found, scenario_files = repertoire.check(paths)
+    found, scenario_files = repertoire.check(paths, read_tool)
     print(reports.REPORTERS[arguments.format](sorted([*problems, *found]), len(sources), scenario_files), end="")
     problems += found
     return PROBLEMS if errors(problems) else 0

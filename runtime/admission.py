@@ -28,9 +28,9 @@ class Admission:
         A caller whose number is not told is not counted: they would all be one.
         """
         if self.max_calls is not None and len(self._agents) >= self.max_calls:
-            return f"the host has {self.max_calls} calls"
+            return f"the host has {_calls(self.max_calls)}"
         if limits.concurrent_calls is not None and self._live[agent] >= limits.concurrent_calls:
-            return f"{agent} has {limits.concurrent_calls} calls"
+            return f"{agent} has {_calls(limits.concurrent_calls)}"
         hourly = limits.calls_per_caller_per_hour
         if hourly is not None and caller:
             rang = self._recent(agent, caller, at)
@@ -58,3 +58,7 @@ class Admission:
         while times and times[0] <= at - HOUR_SECONDS:
             times.popleft()
         return times
+
+
+def _calls(number: int) -> str:
+    return f"{number} call{'' if number == 1 else 's'}"

@@ -49,14 +49,24 @@ def problems(file: ScenarioFile, company: Company) -> list[Problem]:
         known = _Known.of(catalogs, team)
         for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
-        found += _uncounted(file.document, index, scenario, [answering(scenario, each) for each in catalogs])
+        answers = [answering(scenario, each) for each in catalogs]
+        found += _uncounted(file.document, index, scenario, answers)
+        found += _unanswered(file.document, index, scenario, answers)
         if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
-            message, cure = (
-                f"{known.who} has no server of tools",
-                "Write tools_unavailable where an agent has mcp: tools.",
-            )
-            found.append(file.document.problem((index, "down"), message, cure))
+            cure = "Write tools_unavailable where an agent has mcp: tools."
+            found.append(file.document.problem((index, "down"), f"no server of tools is known to {known.who}", cure))
     return found
+
+
+def _unanswered(
+    document: Document, index: int, scenario: Scenario, agents: Sequence[AgentDefinition | None]
+) -> Iterator[Problem]:
+    """Yield a problem for a call that nobody answers, unless that is what should happen."""
+    wanted = {each.wanted for turn in scenario.turns for each in turn.expect if each.field == "ended_by"}
+    if not any(agents) and "no_agent" not in wanted:
+        message = "no agent answers this number at that time"
+        cure = f"See why with 'switchboard who-answers {scenario.called}', or expect ended_by: no_agent."
+        yield document.problem((index, "call", "called"), message, cure, severity="warning")
 
 
 def _wrong_reload(document: Document, index: int, scenario: Scenario, company: Company) -> list[Problem]:
@@ -105,7 +115,7 @@ def _uncounted(
         (scenario.other_calls, (index, "meanwhile", "calls"), "concurrent_calls"),
     ):
         if counted and not there:
-            message = f"nobody answers {scenario.called}, and nothing is counted"
+            message = "nobody answers, so that nothing is counted"
             yield document.problem(path, message, "Remove it, or correct called:.", key=True)
         elif counted and not any(limit in agent.data["limits"] for agent in there):
             cure = f"Write {limit} below limits: in {there[0].file}, or remove it here."
@@ -114,7 +124,8 @@ def _uncounted(
 
 class _Known(NamedTuple):
     """The names that there are. `tools` is None where a server names some that nobody knows yet; `served` are the
-    entries of servers, and `counted` says of each other tool whether it has a limit of how often it runs at once."""
+    entries of servers, `counted` says of each other tool whether it has a limit of how often it runs at once, and
+    `found` are the fields of lookups, None where there is none."""
 
     agents: frozenset[str]
     tools: frozenset[str] | None
@@ -123,12 +134,13 @@ class _Known(NamedTuple):
     served: tuple[Mapping[str, Any], ...]
     transfers: frozenset[str]
     destinations: frozenset[str]
-    has_lookup: bool
+    found: frozenset[str] | None
     who: str
 
     @classmethod
     def of(cls, catalogs: Sequence[Catalog], team: tuple[AgentDefinition, ...]) -> "_Known":
         tools = [tool for agent in team for tool in agent.tools]
+        lookups = [agent.data["lookup"] for agent in team if agent.data["lookup"]]
         open_ended = any(agent.abilities.servers for agent in team)
         return cls(
             frozenset(name for catalog in catalogs for name in catalog.agents),
@@ -138,7 +150,7 @@ class _Known(NamedTuple):
             tuple(server for agent in team for server in agent.abilities.servers),
             frozenset(tool.name for tool in tools if tool.use == "transfer"),
             frozenset(name for agent in team for name in destinations(agent.data)),
-            any(agent.abilities.lookup or agent.data["lookup"] for agent in team),
+            frozenset(name for each in lookups for name in each["defaults"]) if lookups else None,
             _listed(list(dict.fromkeys(agent.name for agent in team))),
         )
 
@@ -148,10 +160,16 @@ class _Known(NamedTuple):
         elif kind == "destination" and name not in self.destinations:
             message = f"{self.who} can put nobody through to '{name}'"
             yield document.problem(path, message, _cure(name, self.destinations) or "Name a transfer's destination.")
-        elif kind in ("tool", "canned", "taken") and not (kind == "canned" and name == LOOKUP and self.has_lookup):
+        elif kind == "aimed":
+            if name not in self.destinations and (cure := did_you_mean(name, self.destinations)):
+                yield document.problem(path, f"there is no destination '{name}'", cure, severity="warning")
+        elif kind == "canned" and name == LOOKUP and self.found is not None:
+            yield from _not_found(document, path, self.found)
+        elif kind in ("tool", "canned", "taken"):
             is_key = kind != "tool"
             if self.tools is not None and name not in self.tools:
-                cure = _cure(name, self.tools) or "Name one of the agent's tools."
+                also = {LOOKUP} if kind == "canned" and self.found is not None else set()
+                cure = _cure(name, self.tools | also) or "Name one of the agent's tools."
                 yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
             elif kind == "taken" and not self._is_counted(name):
                 cure = "Remove it here." if name in self.own else "Write max_parallel: beside it, or remove it here."
@@ -167,6 +185,19 @@ class _Known(NamedTuple):
         if tool in self.counted:
             return self.counted[tool]
         return any("max_parallel" in server and tool in server.get("only", (tool,)) for server in self.served)
+
+
+def _not_found(document: Document, path: Path, fields: frozenset[str]) -> Iterator[Problem]:
+    """Yield a problem for each result of a lookup that is no mapping, and for fields in it that nobody looks at."""
+    for place, each in each_of(value_at(document.data, path), path):
+        result, here = each.get("result"), (*place, "result")
+        if not isinstance(result, dict | None):
+            cure = "Write its fields, such as result: {guest: Rivera}; one for each call begins with '- result:'."
+            yield document.problem(here, "a lookup finds fields by their names", cure)
+        for name in result if isinstance(result, dict) else ():
+            if name not in fields:
+                message, cure = "the lookup has no such field among its defaults", _cure(name, fields) or "Remove it."
+                yield document.problem((*here, name), message, cure, key=True, severity="warning")
 
 
 def _failed_transfers(document: Document, path: Path) -> Iterator[Problem]:
@@ -195,7 +226,7 @@ def _listed(names: list[str]) -> str:
 
 _Mention = Iterator[tuple[Path, str, str]]
 """What is named: its path in the scenario, its name, and before it whether it is an agent, a destination, a tool, one
-that is canned or one whose places are taken."""
+that is canned or one whose places are taken. What is aimed at may be a destination."""
 
 
 def _named(scenario: Mapping[str, Any]) -> _Mention:
@@ -225,3 +256,6 @@ def _expected(path: Path, expect: Mapping[str, Any]) -> _Mention:
 def _calls(path: Path, written: Any) -> _Mention:
     for here, entry in each_of(written, path):
         yield (here, "tool", entry) if isinstance(entry, str) else ((*here, "tool"), "tool", entry["tool"])
+        arguments = {} if isinstance(entry, str) else entry.get("arguments", {})
+        if isinstance(aim := arguments.get("destination"), str):
+            yield (*here, "arguments", "destination"), "aimed", aim

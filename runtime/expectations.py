@@ -55,11 +55,11 @@ class PlayedTurn:
     """What happened in one turn, until nothing more did. `milliseconds` is the time until the agent was heard.
 
     `agent` has the caller at the turn's end; `outcome` is `""` while the call goes on then, and `reason` says more of
-    it. Not `reached`: the call was
-    over before. `unasked` counts the turn's last model responses that the model was never asked for, `impossible` are
-    those that no model can make, each with what stands there and why not, and `broken` tells of tools that raised or
-    took too long. `missed` is what the turn's deed should have come upon and what was there instead, such as an agent
-    who speaks, or nothing. `not_here` says why the turn cannot be played where it was, so that nothing is judged.
+    it. Not `reached`: the call was over before. `unasked` counts the turn's last model responses that the model was
+    never asked for, `impossible` are those that no model can make, each with what stands there and why not, and
+    `broken` tells of tools that raised or took too long. `missed` is what the turn's deed should have come upon and
+    what was there instead, such as an agent who speaks, or nothing. `not_here` says why the turn cannot be played
+    where it was, so that nothing is judged.
     """
 
     agent: str = ""
@@ -159,11 +159,22 @@ def _not_come_about(scenario: Scenario, played: PlayedTurn, at: int) -> Iterator
         yield Difference(scenario.file, turn.line, turn.column, at, field, *told, is_skipped=True)
     for response, expected, why_not in played.impossible:
         yield Difference(scenario.file, response.line, response.column, at, "model", expected, why_not)
-    for response in turn.model[len(turn.model) - played.unasked :]:
-        told = "the model does what stands here", "the model was not asked for it"
+    for number in range(len(turn.model) - played.unasked, len(turn.model)):
+        response, why = turn.model[number], _why_unasked(scenario, at, number)
+        told = "the model does what stands here", f"the model was not asked for it{why}"
         yield Difference(scenario.file, response.line, response.column, at, "model", *told)
     for broken in played.broken:
         yield Difference(scenario.file, turn.line, turn.column, at, "tools", "every tool gives a result", broken)
+
+
+def _why_unasked(scenario: Scenario, at: int, number: int) -> str:
+    """Return what an author may have taken for granted who wrote a response that nobody asked for, or `""`."""
+    turn, following = scenario.turns[at], scenario.turns[at + 1 : at + 2]
+    if number and not turn.model[number - 1].uses:
+        return ": what it only says ends its part. Write both in one response"
+    if following and following[0].cuts_in:
+        return f": the turn in line {following[0].line} came first. Write it there"
+    return ""
 
 
 def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Difference]:
@@ -294,7 +305,13 @@ class _Comparison:
         if same:
             return expected, "; ".join(f"it was called{arguments_told(used.arguments)}" for used in same)
         others = ", ".join(dict.fromkeys(used.tool for used in self.turn.used))
-        return expected, f"only {others} was called" if others else "no tool was called"
+        instead = f"only {others} was called" if others else "no tool was called"
+        return expected, instead + self._used_before(wanted.tool)
+
+    def _used_before(self, tool: str) -> str:
+        """Return in which turn before this one a tool was used last, for who looks for it where its result came."""
+        before = [at for at in range(self.at) if any(used.tool == tool for used in self.played.turns[at].used)]
+        return f"; {tool} was called in the turn in line {self.scenario.turns[before[-1]].line}" if before else ""
 
     def _has_its_own(self, wanted: Use) -> bool:
         """Tell whether there is a use for each that was expected so far: what is expected twice is called twice.

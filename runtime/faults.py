@@ -38,7 +38,7 @@ class FaultyLine:
 
     async def lose(self, *, for_good: bool) -> bool:
         """Break off the sideband that is open, and tell whether one was. Lost for good, it does not open again."""
-        self._is_lost_for_good |= for_good
+        self._is_lost_for_good = for_good
         wire, self._opened = self._opened, None
         if wire is not None:
             await wire.close()
@@ -56,7 +56,9 @@ class FaultyLine:
     async def open(self, call_id: str, again: bool) -> Wire:
         """Open the sideband of a call. Raises `SidebandError`."""
         self._is_lost_for_good &= again  # another call has a connection of its own
-        if "attach_failed" in self._down or self._is_lost_for_good:
+        if self._is_lost_for_good:
+            raise SidebandError("the connection is lost for good")
+        if "attach_failed" in self._down:
             raise SidebandError(ON_PURPOSE)
         self._opened = wire = await self._line.open(call_id, again)
         code = next((code for cause, code in _CODES.items() if cause in self._down), None)

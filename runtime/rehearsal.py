@@ -58,8 +58,8 @@ def rehearse(
 
     A mind takes the place of the scenario's model lines; `live` is where the real service does, in real time.
     `background` is the host's: what its tools need beside the call; `reloads` are its catalogs from each reload of the
-    scenario on. Never raises for what agents or tools do, and
-    `TextModelError` for a text model that will never answer.
+    scenario on. Never raises for what agents or tools do, and `TextModelError` for a text model that will never
+    answer.
     """
     began = time.monotonic()
 

@@ -311,9 +311,9 @@ def _each(make: Callable[[Any], Any]) -> Callable[[Any], _Found]:
 
 
 def _words(value: Any) -> _Found:
-    """Yield what is expected of words. A text alone is contained; its place is that of the field."""
-    if isinstance(value, str):
-        yield ("contains",), (), value
+    """Yield what is expected of words. A text alone is contained, and so is each of a list."""
+    if not isinstance(value, dict):
+        yield from ((("contains",), inner, text) for _, inner, text in _each(str)(value))
         return
     for how, wanted in value.items():
         for _, inner, text in _each(str)(wanted):

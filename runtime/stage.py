@@ -114,7 +114,7 @@ class Stage:
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
-        self._is_attached = self._works = False  # a tool was begun, and has not given its result
+        self._is_attached = self._is_begun = False  # the latest tool, by the host
         self._absent = ""  # why the rest of this call cannot be played here
         self._is_done = False
 
@@ -157,9 +157,8 @@ class Stage:
         """Begin a call."""
         self._over.clear()
         self._agent = self._outcome = self._reason = self._absent = ""
-        self._runner = None
         self._running.clear()
-        self._is_attached = self._works = False
+        self._is_attached = False
         self._call = self._backstage.dial(self.hear)
         self._deed_at = asyncio.get_running_loop().time()
         await self._backstage.ring()
@@ -233,7 +232,7 @@ class Stage:
     def _is_time_for(self, turn: Turn) -> bool:
         """Whether a turn that cuts in has something to cut into: words, or a tool where a connection is lost."""
         if turn.deed is not None and turn.deed.kind == "connection":
-            return self._is_attached and (self._call.audible or self._works)
+            return self._is_attached and (self._call.audible or (bool(self._running) and self._is_begun))
         return turn.cuts_in and self._call.audible
 
     @property
@@ -287,7 +286,7 @@ class Stage:
 
     def tool_broke(self, tool: str, how: str) -> None:
         """Note of a tool that raised, or took too long, that no caller should ever hear of it."""
-        if tool not in self._scenario.canned:
+        if tool not in self._scenario.canned and tool not in self._scenario.taken:
             self._act.broken.append(f"{tool} {how}")
 
     def observe(self, runner: Runner, record: Record) -> None:
@@ -311,7 +310,7 @@ class Stage:
                 self._is_attached = True
                 self.note(record.what)
             case "tool called":
-                self._works = bool(self._running)
+                self._is_begun = True
             case "a tool beyond the limit was refused":
                 self._refuse(fields["tool"])
             case "hanging up":
@@ -370,7 +369,7 @@ class Stage:
         self._act.used[call_id] = Used(name, arguments)
         self._act.tell("tool", f"{name}{arguments_told(arguments)}")
         if not self._waits_for_caller(name):
-            self._running[call_id] = self._act
+            self._running[call_id], self._is_begun = self._act, False
 
     def _waits_for_caller(self, tool: str) -> bool:
         """Whether a tool of who has the caller is over when the caller has pressed keys."""
@@ -389,7 +388,6 @@ class Stage:
 
     def _give_result(self, call_id: str, output: str) -> None:
         self._running.pop(call_id, None)
-        self._works = self._works and bool(self._running)
         act = next((act for act in (self._opening, *self._acts) if call_id in act.used), None)
         if act is not None and act.used[call_id].result is None:
             act.used[call_id] = replace(act.used[call_id], result=output)
@@ -468,7 +466,10 @@ def _told(kind: str, value: Any) -> str:
         case "rings_again":
             return "(rings again)"
         case "reload":
-            return f"reloads {listing(list(value), 'and')}"
+            saved, deleted = ([name for name in value if (value[name] is None) is gone] for gone in (False, True))
+            told = [f"with another {listing(saved, 'and')}"] if saved else []
+            told += [f"without {listing(deleted, 'and')}"] if deleted else []
+            return f"reloads {' and '.join(told)}"
         case "connection":
             return f"the connection is {value.replace('_', ' ')}"
     return str(value)

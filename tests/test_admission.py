@@ -23,7 +23,7 @@ def test_a_host_takes_no_more_calls_than_it_may() -> None:
 def test_an_agent_takes_no_more_calls_than_it_may_and_leaves_others_alone() -> None:
     admission, one = Admission(), limits(concurrent_calls=1)
     assert admission.admit("rtc_1", "desk", CALLER, one, 0) == ""
-    assert admission.admit("rtc_2", "desk", CALLER, one, 0) == "desk has 1 calls"
+    assert admission.admit("rtc_2", "desk", CALLER, one, 0) == "desk has 1 call"
     assert admission.admit("rtc_3", "clinic", CALLER, one, 0) == ""
     admission.leave("rtc_1")
     assert admission.admit("rtc_4", "desk", CALLER, one, 0) == ""

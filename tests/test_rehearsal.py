@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runtime.errors import errors
 from runtime.expectations import Question
 from runtime.realtime.tools import read_tool
 from runtime.rehearsal import rehearse
@@ -55,7 +56,7 @@ def test_a_wrong_agent_fails_its_scenarios_with_exactly_these_words(
 ) -> None:
     monkeypatch.chdir(folder)
     (opened,) = open_repertoires([Path()], "")
-    assert opened.problems == ()
+    assert errors(opened.problems) == []
     results = [Result(scenario, (rehearse(scenario, opened.catalog),)) for scenario in opened.scenarios]
     assert {result.judgment for result in results} == {"failed"}
     assert "\n".join(told(result, lambda words, _: words) for result in results) == Path("told.txt").read_text("utf-8")
@@ -481,7 +482,8 @@ def test_what_happens_belongs_to_the_turn_whose_line_brought_it() -> None:
 def test_a_line_that_the_model_was_not_asked_for_is_a_difference() -> None:
     steps = [{"caller": {"says": "Hello."}, "model": [{"says": "Hello."}, {"says": "Still here."}]}]
     assert differences(play(GREETS, steps)) == [
-        "model: the model does what stands here; the model was not asked for it"
+        "model: the model does what stands here; the model was not asked for it: "
+        "what it only says ends its part. Write both in one response"
     ]
 
 
@@ -625,6 +627,12 @@ def test_others_take_the_places_of_a_tool_once_and_from_when_it_is_wanted() -> N
     assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 4}})) == []
 
 
+def test_a_real_tool_that_waits_for_too_long_because_of_others_is_no_broken_tool() -> None:
+    table = {"tool": "find_table", "arguments": {"people": 2, "day": "2026-11-27", "time": "20:00"}}
+    steps = [{"caller": {"says": "A table?"}, "model": {"calls": table}, "expect": {"says": ["I look", "not open"]}}]
+    assert differences(play(SHARED, steps, meanwhile={"tools": {"find_table": 20}})) == []
+
+
 def test_a_tool_that_waits_for_too_long_is_given_up() -> None:
     steps = [{"caller": {"says": "A table?"}, "model": {"calls": "find_table"}, "expect": {"says": "does not open"}}]
     assert differences(play(SHARED, steps, tools=FREE, meanwhile={"tools": {"find_table": 20}})) == []
@@ -694,6 +702,24 @@ def test_a_connection_that_is_lost_for_good_ends_the_call_or_puts_the_caller_thr
     assert differences(play(lines, steps, tools=SLOW)) == []
 
 
+def test_a_response_that_nobody_asks_for_is_told_with_what_may_be_the_reason() -> None:
+    table = {"calls": "find_table"}
+    apart = {"caller": {"says": "Hi."}, "model": [{"says": "One moment."}, table]}
+    unasked = "model: the model does what stands here; the model was not asked for it"
+    found = [differences(play(SHARED, steps, tools=SLOW)) for steps in ([apart], [ASKS, LOST])]
+    assert found == [
+        [f"{unasked}: what it only says ends its part. Write both in one response"],
+        [f"{unasked}: the turn in line 1 came first. Write it there"],
+    ]
+
+
+def test_a_tool_that_is_expected_where_its_result_came_is_told_with_its_turn() -> None:
+    expects = {"expect": {"calls": "find_table"}}
+    run = play(SHARED, [TABLE, {**LOST, "model": {"says": "Yes."}, **expects}], tools=SLOW)
+    told = "no tool was called; find_table was called in the turn in line 1"
+    assert differences(run) == [f"calls: find_table is called; {told}"]
+
+
 # ── a caller who rings again ──────────────────────────────────────────────────────────────────────────────────
 
 AGAIN = {"caller": {"rings_again": True}}
@@ -745,6 +771,12 @@ def test_what_goes_wrong_in_one_call_is_told_of_it_and_keeps_no_other_from_being
         "(nothing was heard for 30 s)",
         "ended_by: the call has ended, by silence; it ended by the agent",
     ]
+
+
+def test_a_caller_who_leaves_with_the_greeting_and_rings_again_finds_a_free_place() -> None:
+    alone = GREETS + "limits: {concurrent_calls: 1}\n"
+    again = {**AGAIN, "expect": {"agent": "desk"}}
+    assert differences(play(alone, [{"expect": {"agent": "desk"}}, again, LEAVES, again])) == []
 
 
 def test_a_caller_who_rings_again_finds_the_place_of_the_call_before_free() -> None:
@@ -816,7 +848,7 @@ def test_what_is_saved_is_heard_by_the_next_call_and_not_by_the_one_that_goes_on
     steps = [{"expect": {"greeting": "Casa Nova"}}, {"reload": LONG}, {**HELLO, "expect": HEARD}]
     run = play(GREETS, [*steps, {**AGAIN, "expect": then}])
     assert differences(run) == []
-    assert ("host", "reloads desk") in moments(run)
+    assert ("host", "reloads with another desk") in moments(run)
 
 
 def test_a_reload_between_two_calls_is_heard_by_the_second() -> None:

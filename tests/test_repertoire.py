@@ -110,6 +110,47 @@ def test_a_change_touches_the_calls_in_which_a_reload_brings_its_file_in(folder:
     assert touched("mine/other.py") == ["by night"]
 
 
+def test_what_can_hardly_be_meant_is_warned_of_and_played(folder: Path) -> None:
+    odd = RINGS.format(name="odd", number="+15550100001", agent="desk")
+    odd += "  tools:\n    lookup: [{result: {gest: Anna}}, {result: {guest: Anna}}, {error: down}, {result: null}]\n"
+    nobody = RINGS.format(name="nobody", number="+15550100009", agent="night").replace(
+        "[{", "[{reload: {night: null}}, {"
+    )
+    (folder / "agents/desk.scenarios.yaml").write_text(odd, "utf-8")
+    (folder / "agents/more/night.scenarios.yaml").write_text(nobody, "utf-8")
+    (folder / "agents/night.yaml").write_text(NIGHT.replace('"*"', '"+44*"'), "utf-8")
+    found = opened()
+    assert [str(problem) for problem in found.problems] == [
+        "agents/desk.scenarios.yaml:5:24: warning: [1].tools.lookup[1].result.gest: the lookup has no such field among "
+        "its defaults. Did you mean 'guest'?",
+        "agents/more/night.scenarios.yaml:2:18: warning: [1].call.called: no agent answers this number at that time. "
+        "See why with 'switchboard who-answers +15550100009', or expect ended_by: no_agent.",
+    ]
+    assert len(found.scenarios) == 2
+
+
+def test_a_lookup_finds_fields_by_their_names(folder: Path) -> None:
+    odd = RINGS.format(name="odd", number="+15550100001", agent="desk") + "  tools: {lookup: {result: [{guest: A}]}}\n"
+    (folder / "agents/desk.scenarios.yaml").write_text(odd, "utf-8")
+    (problem,) = opened().problems
+    assert str(problem).startswith(
+        "agents/desk.scenarios.yaml:4:28: [1].tools.lookup.result: a lookup finds fields by their"
+    )
+    assert "one for each call begins with '- result:'" in problem.cure
+
+
+def test_a_destination_that_is_misspelt_is_warned_of(folder: Path) -> None:
+    transfers = "tools: [{use: transfer, destinations: [{name: kitchen, to: 'tel:+15550123456', when: x}]}]\n"
+    (folder / "agents/night.yaml").write_text(NIGHT + transfers, "utf-8")
+    puts = RINGS.format(name="puts", number="+15550100009", agent="night")
+    for name in ("kitchn", "tel:+15550911911"):
+        puts += f"    - model: {{calls: {{tool: transfer, arguments: {{destination: '{name}'}}}}}}\n"
+    puts = puts.replace("turns: [{expect: {agent: night}}]\n", "turns:\n    - expect: {agent: night}\n")
+    (folder / "agents/more/night.scenarios.yaml").write_text(puts, "utf-8")
+    (problem,) = opened().problems
+    assert (problem.message, problem.cure) == ("there is no destination 'kitchn'", "Did you mean 'kitchen'?")
+
+
 def test_what_a_reload_would_do_to_others_is_told_at_the_reload(folder: Path) -> None:
     rings = RINGS.format(name="by day", number="+15550100001", agent="desk")
     takes = rings.replace("[{", "[{reload: {billing: null}}, {") + rings.replace("by day", "again").replace(

@@ -46,7 +46,7 @@ def problems(file: ScenarioFile, company: Company) -> list[Problem]:
         catalogs = company.catalogs(scenario)
         teams = [team_of(scenario, each) or tuple(each.agents.values()) for each in catalogs]
         team = tuple(dict.fromkeys(agent for each in teams for agent in each))
-        known = _Known.of(catalogs, team)
+        known = _Known.of(catalogs[0], team)
         for path, kind, name in _named(written):
             found += known.problems(file.document, (index, *path), kind, name)
         answers = [answering(scenario, each) for each in catalogs]
@@ -138,12 +138,12 @@ class _Known(NamedTuple):
     who: str
 
     @classmethod
-    def of(cls, catalogs: Sequence[Catalog], team: tuple[AgentDefinition, ...]) -> "_Known":
+    def of(cls, catalog: Catalog, team: tuple[AgentDefinition, ...]) -> "_Known":
         tools = [tool for agent in team for tool in agent.tools]
         lookups = [agent.data["lookup"] for agent in team if agent.data["lookup"]]
         open_ended = any(agent.abilities.servers for agent in team)
         return cls(
-            frozenset(name for catalog in catalogs for name in catalog.agents),
+            frozenset(catalog.agents),
             None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
             {tool.name: tool.max_parallel is not None for tool in tools},

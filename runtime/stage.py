@@ -144,11 +144,8 @@ class Stage:
             await self._do(turns[first])
             for act in acts[1:]:
                 act.not_here = acts[0].not_here
-            following = turns[end] if end < len(turns) else None
-            await self._settle(following)
-            if not (following and following.cuts_in) and any(
-                each.field == "ended_by" for turn in turns[first:end] for each in turn.expect
-            ):
+            await self._settle(turns[end] if end < len(turns) else None)
+            if any(each.field == "ended_by" for turn in turns[first:end] for each in turn.expect):
                 await self._within(ENDING_SECONDS, self._over)
             self._conclude(acts, reached=turns[first].rings or not is_over)
         self._is_done = True

@@ -667,6 +667,12 @@ def test_a_connection_that_is_lost_while_the_agent_speaks_or_nobody_does_is_atta
     assert moments(run).count(("log", "attached again")) == 3
 
 
+def test_a_connection_is_lost_when_the_host_has_heard_of_the_tool_also_of_a_second_one() -> None:
+    first = {**ASKS, "expect": {"calls": "find_table", "says": "free"}}
+    run = play(SHARED, [first, TABLE, {**LOST, "model": {"says": "At nine."}, "expect": {"says": "nine"}}], tools=FREE)
+    assert differences(run) == []
+
+
 def test_a_connection_can_be_lost_twice_while_a_tool_runs() -> None:
     steps = [TABLE, LOST, {**LOST, "model": {"says": "It is free."}, "expect": {"says": "free"}}]
     run = play(SHARED, steps, tools=SLOW)

@@ -110,6 +110,14 @@ def test_a_change_touches_the_calls_in_which_a_reload_brings_its_file_in(folder:
     assert touched("mine/other.py") == ["by night"]
 
 
+def test_what_only_a_reload_brings_can_be_named_and_counted(folder: Path) -> None:
+    brings = "{tools: [{entrypoint: 'mine.other:f', name: extra}], limits: {calls_per_caller_per_hour: 3}}"
+    saves = RINGS.format(name="by night", number="+15550100009", agent="night") + "  before: {calls: 3}\n"
+    names = f"{{reload: {{night: {brings}}}}}, {{expect: {{not_called: extra, agent: night}}}}"
+    (folder / "agents/more/night.scenarios.yaml").write_text(saves.replace("{expect: {agent: night}}", names), "utf-8")
+    assert opened().problems == ()
+
+
 def test_what_can_hardly_be_meant_is_warned_of_and_played(folder: Path) -> None:
     odd = RINGS.format(name="odd", number="+15550100001", agent="desk")
     odd += "  tools:\n    lookup: [{result: {gest: Anna}}, {result: {guest: Anna}}, {error: down}, {result: null}]\n"

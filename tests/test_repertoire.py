@@ -118,6 +118,26 @@ def test_what_only_a_reload_brings_can_be_named_and_counted(folder: Path) -> Non
     assert opened().problems == ()
 
 
+@pytest.mark.parametrize(
+    ("entry", "uncounted"),
+    [
+        ("mcp: {command: [serve]}", ["find", "forecast"]),
+        ("mcp: {command: [serve]}, max_parallel: 2", ["find"]),
+        ("mcp: {command: [serve]}, max_parallel: 2, only: [rain]", ["find", "forecast"]),
+    ],
+)
+def test_places_can_be_taken_of_tools_that_have_some_also_on_a_server(
+    folder: Path, entry: str, uncounted: list[str]
+) -> None:
+    (folder / "agents/night.yaml").write_text(
+        f"{NIGHT}tools: [{{entrypoint: 'mine.tables:find'}}, {{{entry}}}]\n", "utf-8"
+    )
+    takes = RINGS.format(name="takes", number="+15550100009", agent="night")
+    takes += "  meanwhile: {tools: {find: 3, forecast: 3}}\n"
+    (folder / "agents/more/night.scenarios.yaml").write_text(takes, "utf-8")
+    assert [problem.field.rpartition(".")[2] for problem in opened().problems] == uncounted
+
+
 def test_what_can_hardly_be_meant_is_warned_of_and_played(folder: Path) -> None:
     odd = RINGS.format(name="odd", number="+15550100001", agent="desk")
     odd += "  tools:\n    lookup: [{result: {gest: Anna}}, {result: {guest: Anna}}, {error: down}, {result: null}]\n"

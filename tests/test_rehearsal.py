@@ -836,7 +836,7 @@ def test_a_judge_of_a_second_call_hears_nothing_of_the_first() -> None:
 
     sorry = {"caller": {"says": "Hm."}, "model": {"says": "I am sorry."}, "expect": {"judge": "apologizes"}}
     again = {**AGAIN, "expect": {"judge": "apologizes"}}
-    assert differences(play(GREETS, [sorry, again], judge=judge)) == []
+    assert differences(play(GREETS, [sorry, HELLO, again], judge=judge)) == []
     first, second = (each.conversation.splitlines() for each in asked)
     assert first == ["agent: Casa Nova, hello.", "caller: Hm.", "agent: I am sorry."]
     assert second == ["caller: (rings again)", "agent: Casa Nova, hello."]

@@ -138,6 +138,16 @@ def test_places_can_be_taken_of_tools_that_have_some_also_on_a_server(
     assert [problem.field.rpartition(".")[2] for problem in opened().problems] == uncounted
 
 
+def test_what_only_an_environment_has_is_there_for_check(folder: Path) -> None:
+    rings = RINGS.format(name="by night", number="+15550100009", agent="night") + "  before: {calls: 3}\n"
+    (folder / "agents/more/night.scenarios.yaml").write_text(rings, "utf-8")
+    (problem,) = check([Path("agents")], None)[0]
+    assert problem.message == "night takes any number of them"
+    production = "environments: {production: {limits: {calls_per_caller_per_hour: 3}}}\n"
+    (folder / "agents/night.yaml").write_text(NIGHT + production, "utf-8")
+    assert check([Path("agents")], None) == ([], 2)
+
+
 def test_what_can_hardly_be_meant_is_warned_of_and_played(folder: Path) -> None:
     odd = RINGS.format(name="odd", number="+15550100001", agent="desk")
     odd += "  tools:\n    lookup: [{result: {gest: Anna}}, {result: {guest: Anna}}, {error: down}, {result: null}]\n"

@@ -798,6 +798,7 @@ def blocks() -> str:
     return "done"
 
 
+@pytest.mark.slow
 def test_an_hour_of_calls_passes_on_the_scenarios_own_clock() -> None:
     limited = GREETS + "limits: {calls_per_caller_per_hour: 2, silence: null, duration: {seconds: 3000}}\n"
     talks = [HELLO, {"caller": {"silent": 2400}}]
@@ -821,6 +822,7 @@ def test_a_call_that_is_turned_away_has_no_receipt_of_the_one_before() -> None:
     assert [each.split(";")[1] for each in differences(run)] == [" the service confirmed nothing"]
 
 
+@pytest.mark.slow
 def test_each_call_of_a_scenario_may_last() -> None:
     long = GREETS + "limits: {silence: null, duration: {seconds: 3500}}\n"
     lasts = [HELLO, {"caller": {"silent": 3490}, "expect": {"ended_by": "duration"}}]

@@ -127,28 +127,33 @@ class Stage:
             await self._settle(turns[0])
             self._conclude([self._opening])
         for first, end in exchanges(turns):
-            acts = self._acts[first:end]
-            is_over = self._over.is_set()
-            if self._absent and not turns[first].rings:
-                for act in acts:
-                    act.not_here = self._absent
-            if acts[0].not_here or self.failure or (is_over and not turns[first].needs_no_call):
+            acts, following = self._acts[first:end], turns[end] if end < len(turns) else None
+            if self._can_play(turns[first]):
+                await self._exchange(turns[first:end], acts, following)
+            else:
                 self._conclude(acts, reached=False)
-                continue
-            if turns[first].rings:
-                await self._part()
-            self._act = acts[0]
-            if self._is_scripted:
-                scripted = zip(acts, turns[first:end], strict=True)
-                self._lines = deque((act, each) for act, turn in scripted for each in turn.model)
-            await self._do(turns[first])
-            for act in acts[1:]:
-                act.not_here = acts[0].not_here
-            await self._settle(turns[end] if end < len(turns) else None)
-            if any(each.field == "ended_by" for turn in turns[first:end] for each in turn.expect):
-                await self._within(ENDING_SECONDS, self._over)
-            self._conclude(acts, reached=turns[first].rings or not is_over)
         self._is_done = True
+
+    def _can_play(self, turn: Turn) -> bool:
+        """Whether a turn has the call that it needs, and somebody who plays the model."""
+        has_call = not self._over.is_set() and not self._absent
+        return self.failure is None and (has_call or turn.needs_no_call)
+
+    async def _exchange(self, turns: Sequence[Turn], acts: Sequence[_Act], following: Turn | None) -> None:
+        """Play what the first turn does and all that follows from it, until the `following` one begins."""
+        if turns[0].rings:
+            await self._part()
+        is_over = self._over.is_set() and not turns[0].rings
+        self._act = acts[0]
+        if self._is_scripted:
+            self._lines = deque((act, each) for act, turn in zip(acts, turns, strict=True) for each in turn.model)
+        await self._do(turns[0])
+        await self._settle(following)
+        if any(each.field == "ended_by" for turn in turns for each in turn.expect):
+            await self._within(ENDING_SECONDS, self._over)
+        self._conclude(acts, reached=not is_over)
+        if turns[0].deed == Deed("connection", "lost"):
+            self._absent = ""  # for what is lost for good, the rest of the call is
 
     async def _ring(self) -> None:
         """Begin a call."""
@@ -201,8 +206,7 @@ class Stage:
             case "reload":
                 self._backstage.reload()
             case "connection" if isinstance(self._call, LiveCall):
-                self._act.not_here = "without a telephone there is no call beside the connection"
-                self._absent = self._act.not_here if turn.deed.value == "lost_for_good" else ""
+                self._absent = "without a telephone there is no call beside the connection"
             case "connection":
                 self._is_attached = False
                 if not await self._backstage.lose(for_good=turn.deed.value == "lost_for_good"):
@@ -254,7 +258,7 @@ class Stage:
         receipt = self._runner.call.receipt if self._runner else Receipt()
         received = Received(receipt.rows, receipt.greeting, str(self._call.session.get("instructions", "")))
         for act in acts:
-            act.reached, act.received = reached, received
+            act.reached, act.received, act.not_here = reached, received, self._absent
             act.agent, act.outcome, act.reason = self._agent, self._outcome, self._reason
 
     # ── the model's part, where the scenario has it ───────────────────────────────────────────────────────────

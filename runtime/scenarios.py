@@ -291,7 +291,8 @@ class _Reader:
             read = _SPLIT.get(name, _one)
             for below, inner, wanted in read(value):
                 field_name = ".".join([name, *(part for part in below if isinstance(part, str))])
-                where = ("turns", number, "expect", name, *below, *inner)
+                within = () if isinstance(value, list) else below  # in short, a list of words is contained
+                where = ("turns", number, "expect", name, *within, *inner)
                 yield Expectation(field_name, wanted, *self._at(*where))
 
 

@@ -149,6 +149,15 @@ def test_what_is_not_written_is_the_sample_call() -> None:
     assert (scenario.runs, scenario.must_pass) == (1, 1)
 
 
+def test_words_alone_and_in_a_list_are_contained_and_have_their_own_places() -> None:
+    written = RINGS.replace("{agent: desk}", "{greeting: Casa, says: [We have one, At eight]}")
+    assert scenario_of(written).turns[0].expect == (
+        Expectation("greeting.contains", "Casa", 3, 31),
+        Expectation("says.contains", "We have one", 3, 44),
+        Expectation("says.contains", "At eight", 3, 57),
+    )
+
+
 def test_a_number_may_be_withheld() -> None:
     assert scenario_of(RINGS.replace("}\n  turns", ", caller: null}\n  turns")).caller == ""
 

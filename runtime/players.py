@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runtime import files
 from runtime.company import Company, company_of
-from runtime.errors import CatalogError, SwitchboardError, TextModelError, frames
+from runtime.errors import CatalogError, SwitchboardError, TextModelError, errors, frames
 from runtime.expectations import Question
 from runtime.results import Result, Run
 from runtime.scenarios import Scenario
@@ -203,7 +203,11 @@ def _rehearsed(part: Part) -> Run:
     from runtime.rehearsal import rehearse
 
     company, tools = _company(part.folder, part.environment)
-    catalog, *reloads = company.catalogs(part.scenario)
+    catalog = company.catalog
+    try:
+        reloads = company.catalogs(part.scenario)[1:]
+    except CatalogError as error:  # what is wrong with a reload keeps no other scenario from being played
+        return Run(None, broken=f"It cannot be reloaded so: {'; '.join(map(str, errors(error.problems)))}")
     mind, judge = _model(part.model) if part.model else (None, None)
     background = (tools.kept_open,)
     if part.is_live:

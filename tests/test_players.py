@@ -97,6 +97,22 @@ def test_scenarios_are_played_and_told_in_their_order(folder: Path) -> None:
     assert "\n2 scenarios: 1 passed, 1 failed, in " in out
 
 
+def test_a_reload_is_played_and_one_whose_tool_is_not_there_fails_alone(folder: Path) -> None:
+    saves = """- scenario: saves
+  call: {called: "+15550100001"}
+  turns:
+    - reload: {desk: {greeting: Bella Nova.}}
+    - caller: {rings_again: true}
+      expect: {greeting: {contains: Bella, absent: Casa}}
+"""
+    broken = saves.replace("saves", "breaks").replace("greeting: Bella Nova.", "tools: [{entrypoint: 'counting:no'}]")
+    (folder / "agents/desk.scenarios.yaml").write_text(saves + broken, "utf-8")
+    code, out, _ = switchboard(folder)
+    assert code == 1
+    assert "\n2 scenarios: 1 passed, 1 failed, in " in out
+    assert "It cannot be reloaded so: agents/desk.scenarios.yaml:10:44: tools[1].entrypoint: " in out
+
+
 def test_one_that_ends_its_process_fails_alone(folder: Path) -> None:
     write(folder, **{f"passes {number}": {} for number in range(20)}, breaks={"then": "exit"}, fails={"says": "lost"})
     code, out, _ = switchboard(folder, "agents/desk.scenarios.yaml", "--format", "json")

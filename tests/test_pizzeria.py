@@ -1,13 +1,14 @@
 """The sample agents without Python, rung for real: an HTTP server, a server of tools, a lookup, a handoff."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runtime import files
 from runtime.catalog import build
 from runtime.current import Current
-from runtime.draft import Source
 from runtime.hosts import Hosts
 from runtime.http_tools import HttpTools
 from runtime.simulator import Script, SimulatedCall, ToolUse, Turn, serving
@@ -25,10 +26,9 @@ def ring(*steps: Turn) -> tuple[SimulatedCall, Line]:
     async def work() -> None:
         async with serving(book()) as address:
             tools = HttpTools(Hosts([address.removeprefix("http://")]), {}.get, serving=True)
-            texts = {path: path.read_text("utf-8") for path in PIZZERIA.glob("*.yaml") if "." not in path.stem}
-            moved = {path: text.replace("http://localhost:8765", address) for path, text in texts.items()}
-            sources = [Source(path.as_posix(), text.encode(), _nothing_beside) for path, text in moved.items()]
-            current = Current(build(sources, tools.read, "samples"))
+            known, free = b"http://localhost:8765", address.encode()
+            moved = [replace(each, raw=each.raw.replace(known, free)) for each in files.sources([PIZZERIA])]
+            current = Current(build(moved, tools.read, "samples"))
             async with line(current=current) as made:
                 call = await made.ring(script=Script(steps), called="+15550100050")
                 await call.ended.wait()
@@ -38,10 +38,6 @@ def ring(*steps: Turn) -> tuple[SimulatedCall, Line]:
 
     run(work(), 60)
     return kept[0], kept[1]
-
-
-def _nothing_beside(path: str) -> bytes:
-    raise FileNotFoundError(path)
 
 
 def outputs(call: SimulatedCall) -> list[str]:

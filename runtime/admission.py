@@ -4,6 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from runtime.conduct import Limits
+from runtime.errors import count
 
 HOUR_SECONDS = 3600.0
 FEW_CALLERS = 10_000  # so many are remembered without looking who has not rung for an hour
@@ -28,9 +29,9 @@ class Admission:
         A caller whose number is not told is not counted: they would all be one.
         """
         if self.max_calls is not None and len(self._agents) >= self.max_calls:
-            return f"the host has {_calls(self.max_calls)}"
+            return f"the host has {count(self.max_calls, 'call')}"
         if limits.concurrent_calls is not None and self._live[agent] >= limits.concurrent_calls:
-            return f"{agent} has {_calls(limits.concurrent_calls)}"
+            return f"{agent} has {count(limits.concurrent_calls, 'call')}"
         hourly = limits.calls_per_caller_per_hour
         if hourly is not None and caller:
             rang = self._recent(agent, caller, at)
@@ -58,7 +59,3 @@ class Admission:
         while times and times[0] <= at - HOUR_SECONDS:
             times.popleft()
         return times
-
-
-def _calls(number: int) -> str:
-    return f"{number} call{'' if number == 1 else 's'}"

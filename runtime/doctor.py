@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from runtime import schema as schemas
 from runtime.catalog import Catalog
-from runtime.errors import Problem, SettingsError, errors, listing
+from runtime.errors import Problem, SettingsError, count, errors, listing
 
 INCOMING: Final = "realtime.call.incoming"
 WEBHOOK_PATH = "/openai/webhook"
@@ -119,7 +119,7 @@ def settings(api_key: str, secrets: Sequence[str], base_url: str, wrong: Sequenc
         do = "OPENAI_API_KEY begins with sk-, OPENAI_WEBHOOK_SECRET with whsec_."
         steps.append(Step("settings", Mark.FAILED, saw, "Neither can do its work.", do))
     elif unusual := [secret for secret in secrets if not secret.startswith("whsec_")]:
-        saw = f"{_count(len(unusual), 'webhook secret')} {_verb(unusual)} not begin with whsec_"
+        saw = f"{count(len(unusual), 'webhook secret')} {_verb(unusual)} not begin with whsec_"
         means = "OpenAI's do; a signature is then compared with the text as it stands."
         do = "Copy it again from the webhook's page, with its beginning."
         steps.append(Step("settings", Mark.WARNING, saw, means, do))
@@ -127,7 +127,7 @@ def settings(api_key: str, secrets: Sequence[str], base_url: str, wrong: Sequenc
         saw, do = "a webhook secret stands there twice", "Write each once; two are for the time of a rotation."
         steps.append(Step("settings", Mark.WARNING, saw, "Nothing breaks.", do))
     if not steps:
-        saw = f"the key and {_count(len(secrets), 'webhook secret')} are well formed, for {shown(base_url)}"
+        saw = f"the key and {count(len(secrets), 'webhook secret')} are well formed, for {shown(base_url)}"
         steps.append(Step("settings", Mark.FINE, saw))
     return steps
 
@@ -217,7 +217,7 @@ def model(use: Use, answer: Answer, today: date) -> Step | None:
     if left is not None and left <= 0:
         means = "Calls cannot start any more." if not use.transcribes else "Nothing is transcribed any more."
         return Step(name, Mark.FAILED, f"{use.model} was shut down on {day}{who}", means, do)
-    when = f", in {_count(left, 'day')}" if left is not None and left <= _SOON_DAYS else ""
+    when = f", in {count(left, 'day')}" if left is not None and left <= _SOON_DAYS else ""
     means = "Calls cannot start from that day on." if not use.transcribes else "Nothing is transcribed from then on."
     return Step(name, Mark.WARNING, f"{use.model} shuts down on {day}{when}{who}", means, do)
 
@@ -258,7 +258,7 @@ def webhooks(answer: Answer, *, local: bool = False) -> list[Step]:
         return [Step("webhook", Mark.FAILED, "the key's project has none", means, _MAKE_ONE)]
     heard = hearing(answer)
     if not heard:
-        saw = f"none of {_count(len(answer.data), 'webhook')} hears {INCOMING}"
+        saw = f"none of {count(len(answer.data), 'webhook')} hears {INCOMING}"
         return [Step("webhook", Mark.FAILED, saw, "Nobody is told of a call: SIP 400 for the caller.", _MAKE_ONE)]
     steps = [_judge_address(endpoint.url, local=local) for endpoint in heard]
     if len(heard) > 1:
@@ -295,7 +295,7 @@ def host(url: str, ready: Mapping[str, Any] | None, said: str = "") -> Step:
     if ready is None:
         do = "Start it with 'switchboard serve', or correct --url."
         return Step("host", Mark.FAILED, f"{shown(url)} {said}", "No call is taken there.", do)
-    saw = f"{ready['status']}, with {_count(ready['agents'], 'agent')} at revision {ready['revision']}"
+    saw = f"{ready['status']}, with {count(ready['agents'], 'agent')} at revision {ready['revision']}"
     if ready["status"] != "ready":
         return Step("host", Mark.WARNING, saw, "It takes no new calls.", "Start another before this one ends.")
     if (ready.get("reload") or {}).get("result") in ("refused", "partly"):
@@ -404,14 +404,14 @@ def routing(catalog: Catalog, problems: Sequence[Problem]) -> list[Step]:
     if wrong := errors(problems):
         means = "'switchboard serve' does not begin with them; a host that runs keeps its last good agents."
         lines = tuple(str(problem) for problem in wrong)
-        saw = f"has {_count(len(wrong), 'problem')}"
+        saw = f"has {count(len(wrong), 'problem')}"
         steps.append(Step("catalog", Mark.FAILED, saw, means, "'switchboard check' shows each.", lines))
     elif problems:
-        saw = f"{_count(len(catalog.agents), 'agent')} with {_count(len(problems), 'warning')}"
+        saw = f"{count(len(catalog.agents), 'agent')} with {count(len(problems), 'warning')}"
         do = "Each says what to write."
         steps.append(Step("catalog", Mark.WARNING, saw, "Calls come through.", do, tuple(map(str, problems))))
     else:
-        steps.append(Step("catalog", Mark.FINE, f"{_count(len(catalog.agents), 'agent')} without problems"))
+        steps.append(Step("catalog", Mark.FINE, f"{count(len(catalog.agents), 'agent')} without problems"))
     rules = [(rule, agent) for agent in catalog.agents.values() for rule in agent.answers]
     if not rules:
         means = "Every call is rejected with SIP 404."
@@ -420,7 +420,7 @@ def routing(catalog: Catalog, problems: Sequence[Problem]) -> list[Step]:
     lines = tuple(sorted(f"{rule} → {agent.name} ({agent.file}:{rule.line})" for rule, agent in rules))
     everything = any(rule.called == "*" and not rule.conditions for rule, _ in rules)
     others = "" if everything else "; every other is rejected with SIP 404"
-    saw = f"{_count(len(rules), 'rule')} for {_count(len({agent.name for _, agent in rules}), 'agent')}{others}"
+    saw = f"{count(len(rules), 'rule')} for {count(len({agent.name for _, agent in rules}), 'agent')}{others}"
     steps.append(Step("numbers", Mark.FINE, saw, lines=lines))
     if idle := _idle(catalog):
         saw = f"no call reaches {_some(idle)}"
@@ -462,10 +462,6 @@ def _told(answer: Answer) -> str:
 
 def _some(names: Sequence[str]) -> str:
     return listing(names if len(names) < 5 else [*names[:3], f"{len(names) - 3:,} others"], "and")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _verb(things: Sequence[str]) -> str:

@@ -79,6 +79,11 @@ def listing(words: Sequence[str], joiner: str = "or") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joiner} {words[-1]}"
 
 
+def count(number: int, noun: str) -> str:
+    """Return `"1 agent"` or `"3 agents"`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def some(words: Sequence[str]) -> str:
     """Return `"a, b and c"`, or `"a, b and 38 others"` where they are many."""
     return listing(words if len(words) < 4 else [*words[:2], f"{len(words) - 2:,} others"], "and")

@@ -33,7 +33,7 @@ from runtime.commands import (
 )
 from runtime.definition import AgentDefinition, Greeting, Rule, ToolDefinition
 from runtime.deviations import Deviation, compare, in_lines, quoted
-from runtime.errors import TemplateError, UnexpectedEvent
+from runtime.errors import TemplateError, UnexpectedEvent, count
 from runtime.foreign import inner
 from runtime.incoming import Headers, IncomingCall
 from runtime.outcome import Outcome
@@ -597,8 +597,7 @@ def as_text(replayed: Sequence[Replayed]) -> str:
 
 
 def _text(one: Replayed) -> str:
-    count = len(one.deviations)
-    found = "the same as then" if not count else f"{count} difference{'' if count == 1 else 's'}"
+    found = count(len(one.deviations), "difference") if one.deviations else "the same as then"
     head = f"{one.file}: {one.agent or 'nobody'}, {one.seconds:.1f} s: {found}\n"
     return head + in_lines(one.deviations) + "".join(f"  {note}\n" for note in one.notes)
 

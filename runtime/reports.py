@@ -11,7 +11,7 @@ from runtime.catalog import Catalog
 from runtime.changes import Change, Risk, changed_fields
 from runtime.doctor import Mark, Step, exit_code
 from runtime.document import Document, Place, dotted
-from runtime.errors import Problem, errors, some
+from runtime.errors import Problem, count, errors, some
 from runtime.layers import origins
 from runtime.routing import Loss, Match, NoMatch
 from runtime.sip_codes import Code
@@ -95,11 +95,6 @@ def _place(place: Place | None, file: str) -> str:
     if place is None:
         return "schema"
     return f"{place.file or file}:{place.line}" + (f" ({place.environment})" if place.environment else "")
-
-
-def count(number: int, noun: str) -> str:
-    """Return `"1 agent"` or `"3 agents"`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def reloaded(before: Catalog, after: Catalog) -> str:

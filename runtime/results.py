@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from runtime.errors import Problem, errors
+from runtime.errors import Problem, count, errors
 from runtime.expectations import Difference, Moment, Played, how_it_ended
-from runtime.reports import Shade, as_json, count, escaped
+from runtime.reports import Shade, as_json, escaped
 from runtime.scenarios import Scenario
 
 Judgment = Literal["passed", "failed", "skipped", "flaky"]

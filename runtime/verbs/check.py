@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from runtime import catalog as catalogs
 from runtime import files, reports
 from runtime.abilities import ToolReader
-from runtime.errors import errors
+from runtime.errors import count, errors
 from runtime.settings import chosen_environment
 from runtime.tools import Tools
 from runtime.verbs import PROBLEMS
@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
     paths = [existing(path, "switchboard check FOLDER") for path in arguments.paths]
     sources = files.sources(paths)
     if arguments.format == "text":
-        print(f"Checking {reports.count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
+        print(f"Checking {count(len(sources), 'agent file')} …", file=sys.stderr, flush=True)
     files.let_import(paths)
     problems = files.without_agents(paths, sources) + files.ignored_defaults(paths)
     whole = all(path.is_dir() or path.name in files.DEFAULTS for path in paths)

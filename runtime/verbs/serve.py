@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from runtime import files, git, reports
+from runtime import files, git
 from runtime.catalog import Catalog
-from runtime.errors import CatalogError, SettingsError, listing
+from runtime.errors import CatalogError, SettingsError, count, listing
 from runtime.settings import read_settings
 from runtime.tools import Tools
 from runtime.verbs.places import placed, recorder_of
@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     catalog = current.get()
-    agents = reports.count(len(catalog.agents), "agent")
+    agents = count(len(catalog.agents), "agent")
     agents += f" in the environment {arguments.environment}" if arguments.environment else ""
     print(f"{agents} at revision {catalog.revision}; the webhook is {address}/openai/webhook", flush=True)
     server.run(host, listener, arguments.drain_seconds)

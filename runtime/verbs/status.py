@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from runtime import reports
+from runtime.errors import count
 from runtime.verbs import PROBLEMS
 from runtime.verbs.places import ask
 from runtime.verbs.words import add_url, add_verb
@@ -21,8 +22,6 @@ def add(verbs: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     answer = ask(arguments.url, "/readyz")
-    print(
-        f"{answer['status']}: {reports.count(answer['agents'], 'agent')}, {reports.count(answer['calls'], 'live call')}"
-    )
+    print(f"{answer['status']}: {count(answer['agents'], 'agent')}, {count(answer['calls'], 'live call')}")
     print(reports.status(answer["reload"]))
     return 0 if answer["status"] == "ready" and answer["reload"]["result"] in ("loaded", "unchanged") else PROBLEMS

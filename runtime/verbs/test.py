@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime import git, reports, results
-from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, listing, some
+from runtime import git, results
+from runtime.errors import CatalogError, Problem, SettingsError, TextModelError, count, listing, some
 from runtime.scenarios import is_scenario_file
 from runtime.settings import chosen_environment, live_endpoint
 from runtime.terminal import Bar, Paint
@@ -136,7 +136,7 @@ def _rehearsed(arguments: argparse.Namespace, opened: "Sequence[Repertoire]", du
     if arguments.changed and not parts:
         print(f"Nothing that changed since {arguments.changed} touches a scenario.", file=sys.stderr)
     if arguments.live and parts:
-        runs = reports.count(sum(part.scenario.runs for part in parts), "call")
+        runs = count(sum(part.scenario.runs for part in parts), "call")
         print(f"Holding {runs} with the real service, in real time …", file=sys.stderr, flush=True)
     problems = [problem for each in opened for problem in each.problems]
     bar, stopped = Bar(len(parts)), False

@@ -53,7 +53,11 @@ class Catalog:
 
 def build(sources: Iterable[Source], read_tool: ToolReader | None, revision: str = "") -> Catalog:
     """Return the catalog of the sources. Raises `CatalogError` with every problem of every file."""
-    drafts = [draft(source, read_tool) for source in sources]
+    return sound([draft(source, read_tool) for source in sources], revision)
+
+
+def sound(drafts: Sequence[Draft], revision: str = "") -> Catalog:
+    """Return the catalog of drafts without errors. Raises `CatalogError` with every problem of every file."""
     found = problems(drafts)
     if errors(found):
         raise CatalogError(found)

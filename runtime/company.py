@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from runtime.abilities import ToolReader
-from runtime.catalog import Catalog, assemble, between, problems
+from runtime.catalog import Catalog, between, sound
 from runtime.document import Document
 from runtime.draft import Draft, Source, draft
-from runtime.errors import CatalogError, Problem, errors
+from runtime.errors import Problem, errors
 from runtime.layers import merge
 from runtime.scenarios import Scenario
 
@@ -32,10 +32,7 @@ class Company:
     @cached_property
     def catalog(self) -> Catalog:
         """The catalog of all files. Raises `CatalogError` with every problem of every file."""
-        found = problems(self.drafts)
-        if errors(found):
-            raise CatalogError(found)
-        return assemble(made.definition for made in self.drafts if made.definition)
+        return sound(self.drafts)
 
     @property
     def wrong(self) -> list[Problem]:

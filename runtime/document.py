@@ -57,9 +57,9 @@ class Document:
             path = path[:-1]
         return self.places.get(path, Place(1, 1))
 
-    def written_at(self, path: Path) -> Place:
-        """Return where `path` stands, with the file in which it does."""
-        place = self.place(path)
+    def written_at(self, path: Path, *, key: bool = False) -> Place:
+        """Return where `path` stands, or its key, with the file in which it does."""
+        place = self.place(path, key=key)
         return place._replace(file=place.file or self.file)
 
     def below(self, path: Path) -> "Document":
@@ -72,8 +72,8 @@ class Document:
 
     def problem(self, path: Path, message: str, cure: str = "", *, key: bool = False, **more: Any) -> Problem:
         """Return a problem at `path`, or at its key."""
-        place = self.place(path, key=key)
-        return Problem(place.file or self.file, place.line, place.column, dotted(path), message, cure, **more)
+        place = self.written_at(path, key=key)
+        return Problem(place.file, place.line, place.column, dotted(path), message, cure, **more)
 
     def problem_in(self, path: Path, line: int, message: str, cure: str = "", *, near: str = "") -> Problem:
         """Return a problem at a line (from 1) inside the text value at `path`.

@@ -290,7 +290,7 @@ def _template_problems(document: Document, data: Mapping[str, Any], text: str | 
                 found.append(document.problem_in(path, fault.line, fault.message, fault.cure, near=fault.near))
     if text is not None and "instructions_file" in data:
         relative = data["instructions_file"]
-        holder = document.place(("instructions_file",)).file or document.file
+        holder = document.written_at(("instructions_file",)).file
         file = posixpath.normpath(posixpath.join(posixpath.dirname(holder), relative))
         lines = text.split("\n")
         for fault in template(text).faults(samples):

@@ -1,6 +1,6 @@
 """Whether the agents, tools and destinations that scenarios name exist, and who takes a scenario's call. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from runtime.catalog import Catalog
 from runtime.company import Company
 from runtime.definition import AgentDefinition
 from runtime.document import Document, Path, dotted, each_of, value_at
-from runtime.errors import Problem, did_you_mean, listing
+from runtime.errors import CatalogError, Problem, did_you_mean, listing
 from runtime.incoming import Headers, IncomingCall
 from runtime.routing import Match, route
 from runtime.scenarios import TRANSFER_FAILURES, Scenario, ScenarioFile
@@ -39,20 +39,20 @@ def problems(file: ScenarioFile, company: Company) -> list[Problem]:
     """
     found: list[Problem] = []
     for index, scenario in enumerate(file.scenarios):
-        written = file.document.data[index]
-        if wrong := _wrong_reload(file.document, index, scenario, company):
+        reloads = list(company.reloads(scenario))
+        if wrong := _wrong_reload(file.document, index, scenario, company, reloads):
             found += wrong
             continue
-        catalogs = company.catalogs(scenario)
-        teams = [team_of(scenario, each) or tuple(each.agents.values()) for each in catalogs]
-        team = tuple(dict.fromkeys(agent for each in teams for agent in each))
-        known = _Known.of(catalogs[0], team)
-        for path, kind, name in _named(written):
-            found += known.problems(file.document, (index, *path), kind, name)
+        catalogs = [company.catalog, *(after.catalog for _, after in reloads)]
         answers = [answering(scenario, each) for each in catalogs]
+        teams = [each.team(agent) if agent else each.agents for each, agent in zip(catalogs, answers, strict=True)]
+        team = tuple(dict.fromkeys(agent for each in teams for agent in each.values()))
+        known = _Known.of(catalogs[0], team)
+        for path, kind, name in _named(file.document.data[index]):
+            found += known.problems(file.document, (index, *path), kind, name)
         found += _uncounted(file.document, index, scenario, answers)
         found += _unanswered(file.document, index, scenario, answers)
-        if "tools_unavailable" in scenario.down and not any(agent.abilities.servers for agent in team):
+        if "tools_unavailable" in scenario.down and not known.served:
             cure = "Write tools_unavailable where an agent has mcp: tools."
             found.append(file.document.problem((index, "down"), f"no server of tools is known to {known.who}", cure))
     return found
@@ -69,26 +69,28 @@ def _unanswered(
         yield document.problem((index, "call", "called"), message, cure, severity="warning")
 
 
-def _wrong_reload(document: Document, index: int, scenario: Scenario, company: Company) -> list[Problem]:
+def _wrong_reload(
+    document: Document, index: int, scenario: Scenario, company: Company, reloads: Iterable[tuple[int, Company]]
+) -> list[Problem]:
     """Return the problems of the first reload that no host would take: of its names, its files, or between agents."""
-    known: Collection[str] = company.catalog.agents
-    for number, after in company.reloads(scenario):
+    first = known = company.catalog.agents
+    for number, after in reloads:
         path: Path = (index, "turns", number, "reload")
         saved = scenario.turns[number].saved
         if strange := [name for name in saved if name not in known]:
-            there_was = {name: name in company.catalog.agents for name in strange}
             return [
                 document.problem(
                     (*path, name),
-                    f"there is no agent '{name}'" + (" any more" if there_was[name] else ""),
+                    f"there is no agent '{name}'" + (" any more" if name in first else ""),
                     _cure(name, known) or "Remove it.",
                     key=True,
                 )
                 for name in strange
             ]
-        if wrong := after.wrong:
-            return [_at_reload(document, path, saved, each) for each in wrong]
-        known = after.catalog.agents
+        try:
+            known = after.catalog.agents
+        except CatalogError:
+            return [_at_reload(document, path, saved, each) for each in after.wrong]
     return []
 
 
@@ -123,12 +125,11 @@ def _uncounted(
 
 
 class _Known(NamedTuple):
-    """The names that there are. `tools` is None where a server names some that nobody knows yet; `served` are the
-    entries of servers, `counted` says of each other tool whether it has a limit of how often it runs at once, and
-    `found` are the fields of lookups, None where there is none."""
+    """The names that there are. `counted` says of each tool whether it has a limit of how often it runs at once;
+    `served` are the entries of servers, which have tools that nobody knows yet, and `found` the fields of lookups, None
+    where there is none."""
 
     agents: frozenset[str]
-    tools: frozenset[str] | None
     own: frozenset[str]
     counted: Mapping[str, bool]
     served: tuple[Mapping[str, Any], ...]
@@ -141,10 +142,8 @@ class _Known(NamedTuple):
     def of(cls, catalog: Catalog, team: tuple[AgentDefinition, ...]) -> "_Known":
         tools = [tool for agent in team for tool in agent.tools]
         lookups = [agent.data["lookup"] for agent in team if agent.data["lookup"]]
-        open_ended = any(agent.abilities.servers for agent in team)
         return cls(
             frozenset(catalog.agents),
-            None if open_ended else frozenset(tool.name for tool in tools),
             frozenset(tool.name for tool in tools if tool.use),
             {tool.name: tool.max_parallel is not None for tool in tools},
             tuple(server for agent in team for server in agent.abilities.servers),
@@ -167,9 +166,9 @@ class _Known(NamedTuple):
             yield from _not_found(document, path, self.found)
         elif kind in ("tool", "canned", "taken"):
             is_key = kind != "tool"
-            if self.tools is not None and name not in self.tools:
-                also = {LOOKUP} if kind == "canned" and self.found is not None else set()
-                cure = _cure(name, self.tools | also) or "Name one of the agent's tools."
+            if not self.served and name not in self.counted:
+                also = [LOOKUP] if kind == "canned" and self.found is not None else []
+                cure = _cure(name, [*self.counted, *also]) or "Name one of the agent's tools."
                 yield document.problem(path, f"'{name}' is no tool of {self.who}", cure, key=is_key)
             elif kind == "taken" and not self._is_counted(name):
                 cure = "Remove it here." if name in self.own else "Write max_parallel: beside it, or remove it here."

@@ -210,9 +210,8 @@ def _rehearsed(part: Part) -> Run:
         return Run(None, broken=f"It cannot be reloaded so: {'; '.join(map(str, errors(error.problems)))}")
     mind, judge = _model(part.model) if part.model else (None, None)
     background = (tools.kept_open,)
-    if part.is_live:
-        return rehearse(part.scenario, catalog, None, judge, background, live_endpoint(), reloads)
-    return rehearse(part.scenario, catalog, mind, judge, background, reloads=reloads)
+    live = live_endpoint() if part.is_live else None
+    return rehearse(part.scenario, catalog, None if live else mind, judge, background, live, reloads)
 
 
 @cache

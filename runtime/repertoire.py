@@ -166,11 +166,11 @@ def _opened(folder: Path, found: Sequence[Path], environment: str) -> Repertoire
     return Repertoire(folder, company, playable, tuple(sorted(problems)))
 
 
-def _company(sources: Sequence[Source], environment: str) -> Company:
-    """Return a company that is sound at its beginning, or raise `CatalogError`."""
-    company = company_of(sources, None, environment)
+def _company(sources: Sequence[Source], environment: str, read_tool: ToolReader | None = None) -> Company:
+    """Return a company that is sound at its beginning; `read_tool` is for its reloads. Raises `CatalogError`."""
+    company = replace(company_of(sources, None, environment), read_tool=read_tool)
     demand_environment(environment, company.drafts)
-    assert company.catalog
+    _ = company.catalog  # raises what is wrong with it
     return company
 
 
@@ -253,6 +253,6 @@ def _no_words(file: ScenarioFile, relative: str, folder: Path) -> tuple[str, str
 
 def _sound(sources: Sequence[Source], environment: str, read_tool: ToolReader | None) -> Company | None:
     try:
-        return replace(_company(sources, environment), read_tool=read_tool)
+        return _company(sources, environment, read_tool)
     except CatalogError:
         return None

@@ -184,8 +184,8 @@ def _unreached(scenario: Scenario, played: Played, at: int) -> Iterator[Differen
     """
     turn = scenario.turns[at]
     judges_end = any(each.field == "ended_by" for each in turn.expect)
-    is_idle = turn.deed is None or bool(turn.saved)
-    does_nothing = is_idle or (judges_end and turn.deed is not None and turn.deed.kind in ("silent", "hangs_up"))
+    deed = turn.deed.kind if turn.deed else ""
+    does_nothing = deed in ("", "reload") or (judges_end and deed in ("silent", "hangs_up"))
     if not played.turns[at].reached and (turn.model or not does_nothing):
         told = "the turn is played", f"the call was over before: {_how_it_ended(played.turns[at])}"
         yield Difference(scenario.file, turn.line, turn.column, at, _field_of(turn), *told)

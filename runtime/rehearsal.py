@@ -114,8 +114,7 @@ async def perform(
                     await stage.play(backstage)
             except TimeoutError:
                 stage.get_stuck()
-            stage.leave()
-            await backstage.idle()
+            await stage.leave()
     if isinstance(stage.failure, TextModelError) and stage.failure.lasting:
         raise stage.failure
     return stage.played()

@@ -114,7 +114,8 @@ class Stage:
         self._line_of: dict[str, str] = {}
         self._act_of: dict[str, _Act] = {}
         self._running: dict[str, _Act] = {}
-        self._is_attached = self._is_begun = False  # the latest tool, by the host
+        self._is_attached = False
+        self._is_begun = False  # the latest tool, by the host
         self._absent = ""  # why the rest of this call cannot be played here
         self._is_done = False
 
@@ -142,7 +143,7 @@ class Stage:
     async def _exchange(self, turns: Sequence[Turn], acts: Sequence[_Act], following: Turn | None) -> None:
         """Play what the first turn does and all that follows from it, until the `following` one begins."""
         if turns[0].rings:
-            await self._part()
+            await self.leave()
         is_over = self._over.is_set() and not turns[0].rings
         self._act = acts[0]
         if self._is_scripted:
@@ -165,15 +166,10 @@ class Stage:
         self._deed_at = asyncio.get_running_loop().time()
         await self._backstage.ring()
 
-    async def _part(self) -> None:
+    async def leave(self) -> None:
         """Let the caller hang up, unless the call is over, and wait until the host has no place taken by it."""
         self._call.hangs_up()
-        await self._within(ENDING_SECONDS, self._over)
         await self._backstage.idle()
-
-    def leave(self) -> None:
-        """Let the caller hang up, who has nothing more to do."""
-        self._call.hangs_up()
 
     async def _do(self, turn: Turn) -> None:
         """Let the caller do what the turn says."""
@@ -467,7 +463,7 @@ def _told(kind: str, value: Any) -> str:
         case "rings_again":
             return "(rings again)"
         case "reload":
-            saved, deleted = ([name for name in value if (value[name] is None) is gone] for gone in (False, True))
+            saved, deleted = [name for name in value if value[name]], [name for name in value if not value[name]]
             told = [f"with another {listing(saved, 'and')}"] if saved else []
             told += [f"without {listing(deleted, 'and')}"] if deleted else []
             return f"reloads {' and '.join(told)}"
